@@ -20,14 +20,14 @@ function barrier(control: usize, threads: i32): void {
   if (atomic.add<i32>(control, 1, ARRIVALS) == threads - 1) {
     atomic.store<i32>(control, 0, ARRIVALS);
     atomic.add<i32>(control, 1, GENERATION);
-    memory.atomic.notify(control + GENERATION, threads);
+    atomic.notify(control + GENERATION, threads);
     return;
   }
   for (let i = 0; i < SPINS; i++) {
     if (atomic.load<i32>(control, GENERATION) != generation) return;
   }
   while (atomic.load<i32>(control, GENERATION) == generation) {
-    memory.atomic.wait32(control + GENERATION, generation, -1);
+    atomic.wait<i32>(control + GENERATION, generation, -1);
   }
 }
 

@@ -1,0 +1,47 @@
+/** Every spiking kernel. Contract: docs/kernels.md. */
+import type { KernelBody } from '../../device/device.js';
+import { convolveSpikesF32, convolveSpikesI8 } from './convolve_spikes.js';
+import { denseRowsF32, denseRowsI8 } from './dense_rows.js';
+import { gatherColumnsF32, gatherColumnsI8, spikeFlags } from './gather_columns.js';
+import { injectCurrentF32, injectCurrentI32 } from './inject_current.js';
+import { neuronStepF32, neuronStepI32 } from './neuron_step.js';
+import { recordState } from './record_state.js';
+import { scatterRowsF32, scatterRowsI8 } from './scatter_rows.js';
+import { spikeCompact } from './spike_compact.js';
+
+export {
+  convolveSpikesF32,
+  convolveSpikesI8,
+  denseRowsF32,
+  denseRowsI8,
+  gatherColumnsF32,
+  gatherColumnsI8,
+  injectCurrentF32,
+  injectCurrentI32,
+  neuronStepF32,
+  neuronStepI32,
+  recordState,
+  scatterRowsF32,
+  scatterRowsI8,
+  spikeCompact,
+  spikeFlags,
+};
+
+export const snnKernels = (): readonly KernelBody[] =>
+  [
+    convolveSpikesF32,
+    convolveSpikesI8,
+    denseRowsF32,
+    denseRowsI8,
+    gatherColumnsF32,
+    gatherColumnsI8,
+    injectCurrentF32,
+    injectCurrentI32,
+    neuronStepF32,
+    neuronStepI32,
+    recordState,
+    scatterRowsF32,
+    scatterRowsI8,
+    spikeCompact,
+    spikeFlags,
+  ].map((kernel) => kernel.body);
