@@ -77,6 +77,6 @@ export const scatterRowsI8 = defineKernel({
   },
   wasm: snnModule,
   wgsl: [{ requires: [], source }],
-  // One invocation per spike of a sample; a fixed number of workgroups strides over the list.
-  workgroups: (s) => [4, s.batch, 1],
+  // A fixed number of workgroups strides over a sample's spikes.
+  workgroups: (s) => [16, s.batch, 1],
 });

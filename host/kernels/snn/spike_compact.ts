@@ -43,4 +43,5 @@ export const spikeCompact = defineKernel({
     { requires: [], source },
   ],
   workgroups: (s) => [1, s.batch, 1],
+  workgroupSize: 128,
 });
