@@ -42,6 +42,10 @@ export function withUnsharedMemory(module: Uint8Array, name = 'Wasm module'): Ui
     }
     return fail('has a malformed integer');
   };
+  const skip = (): void => {
+    const length = leb();
+    at += length;
+  };
   if (bytes.length < 8 || bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d) fail('is not a Wasm module');
   at = 8;
   while (at < bytes.length) {
@@ -52,8 +56,8 @@ export function withUnsharedMemory(module: Uint8Array, name = 'Wasm module'): Ui
       continue;
     }
     for (let imports = leb(); imports > 0; imports--) {
-      at += leb(); // module name
-      at += leb(); // field name
+      skip(); // module name
+      skip(); // field name
       const kind = byte();
       if (kind === 2) {
         if (bytes[at] === undefined) fail('ends in the middle of its import section');

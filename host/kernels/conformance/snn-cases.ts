@@ -1,0 +1,296 @@
+/** Conformance cases of the spiking kernels. Each maker draws everything, sizes included, from the dice. */
+import * as kernels from '../snn/index.js';
+import { FIXED_CONSTANT_ROWS, FLOAT_CONSTANT_ROWS } from '../snn/neuron_step.js';
+import { bitWords } from '../snn/spikes.js';
+import type { KernelCase } from './case.js';
+import { bytes, floats, ints, sparseRows, spikeStream, words, type Dice } from './generate.js';
+
+type Maker = (d: Dice) => KernelCase;
+
+const pick = <T>(d: Dice, ...values: readonly T[]): T => values[d.int(0, values.length - 1)]!;
+const flag = (d: Dice): number => d.int(0, 1);
+const sizes = (d: Dice): { batch: number; neurons: number } => ({
+  batch: pick(d, 1, 2, 3, 8),
+  neurons: pick(d, 1, 3, 4, 31, 32, 33, 64, 100, 129, d.int(1, 300)),
+});
+
+function stream(d: Dice, neurons: number, batch: number) {
+  const slots = pick(d, 1, 2, 5);
+  const spikes = spikeStream(d, slots, batch, neurons, pick(d, 0, 0.05, 0.3, 1), d.chance(0.3));
+  return { slots, delay: d.int(0, slots), origin: d.int(-3, 3), step: d.int(0, 12), ...spikes };
+}
+
+const neuronStepF32: Maker = (d) => {
+  const { batch, neurons } = sizes(d);
+  const [receptors, uniform, subtract, spiking] = [pick(d, 1, 1, 2, 3), flag(d), flag(d), pick(d, 0, 1, 1)];
+  const width = uniform ? 1 : neurons;
+  const constants = floats(d, (FLOAT_CONSTANT_ROWS + 2 * receptors) * width, -1, 1);
+  for (let i = 0; i < width; i++) {
+    constants[2 * width + i] = d.float(0.2, 1); // threshold
+    constants[4 * width + i] = d.int(0, 3); // refractory steps
+  }
+  return {
+    name: 'neuronStepF32',
+    kernel: kernels.neuronStepF32.body,
+    scalars: [batch, neurons, receptors, uniform, subtract, spiking],
+    buffers: [
+      floats(d, batch * neurons),
+      floats(d, batch * neurons * receptors),
+      constants,
+      words(d, batch * neurons, 0, d.chance(0.5) ? 0 : 2),
+      words(d, batch * bitWords(neurons), 0, 0xffffffff),
+    ],
+    // One step: a spike that an error of rounding moves would make later steps incomparable.
+    tolerance: 2e-6,
+  };
+};
+
+const neuronStepI32: Maker = (d) => {
+  const { batch, neurons } = sizes(d);
+  const [uniform, subtract, spiking] = [flag(d), flag(d), pick(d, 0, 1, 1)];
+  const width = uniform ? 1 : neurons;
+  const constants = ints(d, FIXED_CONSTANT_ROWS * width, -50, 50);
+  for (let i = 0; i < width; i++) {
+    constants[i] = d.int(0, 6); // leak shift
+    constants[width + i] = d.int(1, 400); // threshold
+    constants[3 * width + i] = d.int(0, 3); // refractory steps
+  }
+  return {
+    name: 'neuronStepI32',
+    kernel: kernels.neuronStepI32.body,
+    scalars: [batch, neurons, uniform, subtract, spiking],
+    buffers: [
+      ints(d, batch * neurons, -1000, 1000),
+      ints(d, batch * neurons, -1000, 1000),
+      constants,
+      words(d, batch * neurons, 0, d.chance(0.5) ? 0 : 2),
+      words(d, batch * bitWords(neurons), 0, 0xffffffff),
+    ],
+    steps: d.int(1, 5),
+  };
+};
+
+const spikeCompact: Maker = (d) => {
+  const batch = pick(d, 1, 2, 3, 8);
+  const neurons = pick(d, 1, 31, 32, 33, 64, 300, 5000, 20_000);
+  const slots = d.int(1, 3);
+  const origin = d.int(-2, 2);
+  const bits = words(d, batch * bitWords(neurons), 0, d.chance(0.2) ? 0 : 0xffffffff);
+  if (d.chance(0.2)) bits.fill(0xffffffff);
+  const rest = neurons % 32;
+  if (rest) for (let b = 1; b <= batch; b++) bits[b * bitWords(neurons) - 1]! &= 2 ** rest - 1;
+  return {
+    name: 'spikeCompact',
+    kernel: kernels.spikeCompact.body,
+    scalars: [batch, neurons, slots, origin],
+    buffers: [
+      bits,
+      new Uint32Array(2 * slots * batch),
+      new Uint32Array(slots * batch * neurons),
+      words(d, batch * neurons, 0, 9),
+    ],
+    steps: d.int(1, 3),
+    firstStep: d.int(2, 7),
+  };
+};
+
+function synapses(d: Dice) {
+  const { batch, neurons: posts } = sizes(d);
+  const pres = d.int(1, 200);
+  const receptors = d.int(1, 2);
+  const s = stream(d, pres, batch);
+  const inputStride = receptors * posts;
+  const inputOffset = (receptors - 1) * posts;
+  return { batch, posts, pres, s, inputStride, inputOffset, shift: d.int(0, 4) };
+}
+
+const scatter =
+  (fixed: boolean): Maker =>
+  (d) => {
+    const { batch, posts, pres, s, inputStride, inputOffset, shift } = synapses(d);
+    const rows = sparseRows(d, pres, posts, pick(d, 0, 0.1, 0.5, 1));
+    const kernel = fixed ? kernels.scatterRowsI8.body : kernels.scatterRowsF32.body;
+    return {
+      name: kernel.name,
+      kernel,
+      scalars: [batch, posts, s.slots, s.delay, inputStride, inputOffset, s.origin, shift],
+      buffers: [
+        s.index,
+        s.ids,
+        rows.start,
+        rows.ids,
+        fixed ? bytes(d, rows.ids.length) : floats(d, rows.ids.length),
+        fixed ? ints(d, batch * inputStride, -1e6, 1e6) : floats(d, batch * inputStride),
+      ],
+      firstStep: s.step,
+      tolerance: 0,
+    };
+  };
+
+const dense =
+  (fixed: boolean): Maker =>
+  (d) => {
+    const { batch, posts, pres, s, inputStride, inputOffset, shift } = synapses(d);
+    const rowStride = Math.ceil(posts / 16) * 16;
+    const kernel = fixed ? kernels.denseRowsI8.body : kernels.denseRowsF32.body;
+    const weights = fixed ? bytes(d, pres * rowStride) : floats(d, pres * rowStride);
+    if (d.chance(0.2)) weights.fill(fixed ? pick(d, -128, 127) : 1.5);
+    return {
+      name: kernel.name,
+      kernel,
+      scalars: [batch, posts, rowStride, s.slots, s.delay, inputStride, inputOffset, s.origin, shift],
+      buffers: [s.index, s.ids, weights, fixed ? ints(d, batch * inputStride, -1e6, 1e6) : floats(d, batch * inputStride)],
+      firstStep: s.step,
+      tolerance: 0,
+    };
+  };
+
+/** More spikes than fit one block of 16-bit sums, with weights that would overflow it. */
+const denseOverflow: Maker = (d) => {
+  const [pres, posts, rowStride] = [700, 70, 80];
+  const weights = new Int8Array(pres * rowStride).fill(pick(d, -128, 127));
+  return {
+    name: 'denseRowsI8 with 700 extreme rows',
+    kernel: kernels.denseRowsI8.body,
+    scalars: [1, posts, rowStride, 1, 0, posts, 0, 0, 2],
+    buffers: [Uint32Array.of(0, pres), Uint32Array.from({ length: pres }, (_, i) => i), weights, new Int32Array(posts)],
+  };
+};
+
+const spikeFlags: Maker = (d) => {
+  const batch = pick(d, 1, 3);
+  const pres = d.int(1, 300);
+  const s = stream(d, pres, batch);
+  return {
+    name: 'spikeFlags',
+    kernel: kernels.spikeFlags.body,
+    scalars: [batch, pres, s.slots, s.delay, s.origin],
+    buffers: [s.index, s.ids, words(d, batch * pres, 0, 5)],
+    firstStep: s.step,
+  };
+};
+
+const gather =
+  (fixed: boolean): Maker =>
+  (d) => {
+    const { batch, posts, pres, inputStride, inputOffset, shift } = synapses(d);
+    const columns = sparseRows(d, posts, pres, pick(d, 0, 0.2, 0.8));
+    const kernel = fixed ? kernels.gatherColumnsI8.body : kernels.gatherColumnsF32.body;
+    return {
+      name: kernel.name,
+      kernel,
+      scalars: [batch, pres, posts, inputStride, inputOffset, shift],
+      buffers: [
+        words(d, batch * pres, 0, pick(d, 1, 2)),
+        columns.start,
+        columns.ids,
+        fixed ? bytes(d, columns.ids.length) : floats(d, columns.ids.length),
+        fixed ? ints(d, batch * inputStride, -1e6, 1e6) : floats(d, batch * inputStride),
+      ],
+      tolerance: 1e-5,
+    };
+  };
+
+const convolve =
+  (fixed: boolean): Maker =>
+  (d) => {
+    const batch = pick(d, 1, 2, 3);
+    const [inChannels, inHeight, inWidth, outChannels] = [d.int(1, 3), d.int(3, 9), d.int(3, 9), d.int(1, 5)];
+    const [kernelHeight, kernelWidth, strideY, strideX] = [d.int(1, 3), d.int(1, 3), d.int(1, 3), d.int(1, 3)];
+    const [padY, padX] = [d.int(0, kernelHeight), d.int(0, kernelWidth)];
+    const outHeight = Math.floor((inHeight + 2 * padY - kernelHeight) / strideY) + 1;
+    const outWidth = Math.floor((inWidth + 2 * padX - kernelWidth) / strideX) + 1;
+    const posts = outChannels * outHeight * outWidth;
+    const s = stream(d, inChannels * inHeight * inWidth, batch);
+    const kernel = fixed ? kernels.convolveSpikesI8.body : kernels.convolveSpikesF32.body;
+    const count = inChannels * kernelHeight * kernelWidth * outChannels;
+    return {
+      name: kernel.name,
+      kernel,
+      scalars: [
+        batch,
+        s.slots,
+        s.delay,
+        posts,
+        0,
+        inChannels,
+        inHeight,
+        inWidth,
+        outChannels,
+        outHeight,
+        outWidth,
+        kernelHeight,
+        kernelWidth,
+        strideY,
+        strideX,
+        padY,
+        padX,
+        s.origin,
+        d.int(0, 3),
+      ],
+      buffers: [
+        s.index,
+        s.ids,
+        fixed ? bytes(d, count) : floats(d, count),
+        fixed ? ints(d, batch * posts, -1e6, 1e6) : floats(d, batch * posts),
+      ],
+      firstStep: s.step,
+      tolerance: 0,
+    };
+  };
+
+const inject =
+  (fixed: boolean): Maker =>
+  (d) => {
+    const { batch, neurons } = sizes(d);
+    const frames = d.int(1, 3);
+    const kernel = fixed ? kernels.injectCurrentI32.body : kernels.injectCurrentF32.body;
+    const [stride, offset] = [2 * neurons, pick(d, 0, neurons)];
+    return {
+      name: kernel.name,
+      kernel,
+      scalars: [batch, neurons, stride, offset, frames, d.int(-1, 2)],
+      buffers: [
+        fixed ? ints(d, frames * batch * neurons, -99, 99) : floats(d, frames * batch * neurons),
+        fixed ? ints(d, batch * stride, -99, 99) : floats(d, batch * stride),
+      ],
+      steps: d.int(1, 5),
+      tolerance: 0,
+    };
+  };
+
+const recordState: Maker = (d) => {
+  const { batch, neurons } = sizes(d);
+  const chosen = d.int(1, neurons);
+  const frames = d.int(1, 3);
+  return {
+    name: 'recordState',
+    kernel: kernels.recordState.body,
+    scalars: [batch, neurons, chosen, frames, d.int(-1, 2)],
+    buffers: [
+      words(d, batch * neurons, 0, 0xffffffff),
+      words(d, chosen, 0, neurons - 1),
+      words(d, frames * batch * chosen, 0, 9),
+    ],
+    steps: d.int(1, 4),
+  };
+};
+
+export const snnCases: Readonly<Record<string, Maker>> = {
+  neuronStepF32,
+  neuronStepI32,
+  spikeCompact,
+  scatterRowsF32: scatter(false),
+  scatterRowsI8: scatter(true),
+  denseRowsF32: dense(false),
+  denseRowsI8: dense(true),
+  'denseRowsI8 overflow': denseOverflow,
+  spikeFlags,
+  gatherColumnsF32: gather(false),
+  gatherColumnsI8: gather(true),
+  convolveSpikesF32: convolve(false),
+  convolveSpikesI8: convolve(true),
+  injectCurrentF32: inject(false),
+  injectCurrentI32: inject(true),
+  recordState,
+};
