@@ -1,4 +1,4 @@
-// Bundles one benchmark from TypeScript and runs it: `node bench/run.mjs system/snn [--quick] [--json] [--only part,part]`.
+// Bundles one TypeScript program of the repository and runs it: `node bench/run.mjs bench/system/snn.ts --quick`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import * as esbuild from 'esbuild';
@@ -6,13 +6,13 @@ import * as esbuild from 'esbuild';
 const root = join(import.meta.dirname, '..');
 const [name, ...rest] = process.argv.slice(2);
 if (!name) {
-  console.error('usage: node bench/run.mjs <system/snn|micro/snn> [--quick] [--json]');
+  console.error('usage: node bench/run.mjs <program.ts> [arguments]');
   process.exit(2);
 }
-const outfile = join(root, 'build', 'bench', `${name.replaceAll('/', '-')}.mjs`);
+const outfile = join(root, 'build', 'bench', `${name.replaceAll('/', '-').replace(/\.ts$/, '')}.mjs`);
 await esbuild.build({
   absWorkingDir: root,
-  entryPoints: [`bench/${name}.ts`],
+  entryPoints: [name],
   outfile,
   bundle: true,
   format: 'esm',
