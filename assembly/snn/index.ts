@@ -8,3 +8,4 @@ export { spikeFlags, gatherColumnsF32, gatherColumnsI8 } from './gather_columns'
 export { convolveSpikesF32, convolveSpikesI8 } from './convolve_spikes';
 export { injectCurrentF32, injectCurrentI32 } from './inject_current';
 export { recordState } from './record_state';
+export { cubaLifStep, cubaLifScatter, cubaLifPotential } from './cuba_lif';

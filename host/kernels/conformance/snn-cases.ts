@@ -276,7 +276,71 @@ const recordState: Maker = (d) => {
   };
 };
 
+/** State rows U, G_1 .. G_R with some neurons held, and decays of a short period. */
+function cuba(d: Dice, batch: number, neurons: number, receptors: number) {
+  const period = d.int(1, 6);
+  const bases = Array.from({ length: receptors + 1 }, () => d.float(0.7, 0.99));
+  const decays = new Float32Array((period + 1) * (receptors + 1));
+  for (let p = 0; p <= period; p++) bases.forEach((base, r) => (decays[p * (receptors + 1) + r] = base ** p));
+  const state = floats(d, batch * neurons * (receptors + 1), -1, 1);
+  for (let b = 0; b < batch; b++) {
+    for (let n = 0; n < neurons; n++) if (d.chance(0.1)) state[b * (receptors + 1) * neurons + n] = -1e30;
+  }
+  return { period, decays, state };
+}
+
+const cubaLifStep: Maker = (d) => {
+  const { batch, neurons } = sizes(d);
+  const receptors = pick(d, 1, 2, 2, 3);
+  const { period, decays, state } = cuba(d, batch, neurons, receptors);
+  const refractory = pick(d, 0, 1, 2, 3);
+  const slots = refractory + d.int(1, 2);
+  const spikes = spikeStream(d, slots, batch, neurons, 0.1, false);
+  const ids = new Uint32Array(slots * batch * neurons);
+  ids.set(spikes.ids.subarray(0, ids.length));
+  return {
+    name: 'cubaLifStep',
+    kernel: kernels.cubaLifStep.body,
+    scalars: [batch, neurons, receptors, period, slots, refractory, d.int(-3, 0), 0.75, -0.25],
+    buffers: [state, decays, spikes.index, ids, words(d, batch * bitWords(neurons), 0, 0xffffffff)],
+    firstStep: d.int(0, 9),
+    tolerance: 1e-5,
+  };
+};
+
+const cubaLifScatter: Maker = (d) => {
+  const { batch, posts, pres, s } = synapses(d);
+  const receptors = d.int(1, 3);
+  const { period, state } = cuba(d, batch, posts, receptors);
+  const rows = sparseRows(d, pres, posts, pick(d, 0, 0.1, 0.5, 1));
+  return {
+    name: 'cubaLifScatter',
+    kernel: kernels.cubaLifScatter.body,
+    scalars: [batch, posts, receptors, d.int(0, receptors - 1), period, s.slots, s.delay, s.origin],
+    buffers: [s.index, s.ids, rows.start, rows.ids, floats(d, rows.ids.length), floats(d, 2 * period), state],
+    firstStep: s.step,
+    tolerance: 1e-4,
+  };
+};
+
+const cubaLifPotential: Maker = (d) => {
+  const { batch, neurons } = sizes(d);
+  const receptors = d.int(1, 3);
+  const { period, decays, state } = cuba(d, batch, neurons, receptors);
+  return {
+    name: 'cubaLifPotential',
+    kernel: kernels.cubaLifPotential.body,
+    scalars: [batch, neurons, receptors, period, d.int(-3, 0), d.float(-60, 0), d.float(-60, 0)],
+    buffers: [state, decays, floats(d, batch * neurons)],
+    firstStep: d.int(0, 9),
+    tolerance: 1e-5,
+  };
+};
+
 export const snnCases: Readonly<Record<string, Maker>> = {
+  cubaLifStep,
+  cubaLifScatter,
+  cubaLifPotential,
   neuronStepF32,
   neuronStepI32,
   spikeCompact,

@@ -1,6 +1,7 @@
 /** Every spiking kernel. Contract: docs/kernels.md. */
 import type { KernelBody } from '../../device/device.js';
 import { convolveSpikesF32, convolveSpikesI8 } from './convolve_spikes.js';
+import { cubaLifPotential, cubaLifScatter, cubaLifStep } from './cuba_lif.js';
 import { denseRowsF32, denseRowsI8 } from './dense_rows.js';
 import { gatherColumnsF32, gatherColumnsI8, spikeFlags } from './gather_columns.js';
 import { injectCurrentF32, injectCurrentI32 } from './inject_current.js';
@@ -12,6 +13,9 @@ import { spikeCompact } from './spike_compact.js';
 export {
   convolveSpikesF32,
   convolveSpikesI8,
+  cubaLifPotential,
+  cubaLifScatter,
+  cubaLifStep,
   denseRowsF32,
   denseRowsI8,
   gatherColumnsF32,
@@ -31,6 +35,9 @@ export const snnKernels = (): readonly KernelBody[] =>
   [
     convolveSpikesF32,
     convolveSpikesI8,
+    cubaLifPotential,
+    cubaLifScatter,
+    cubaLifStep,
     denseRowsF32,
     denseRowsI8,
     gatherColumnsF32,
