@@ -1,58 +1,194 @@
-// Builds everything a user imports: assembly/ -> build/*.wasm, host/ -> dist/*.js (one bundle per entry point, shared
-// chunks between them) and dist/types. `node build.mjs wasm` stops after the Wasm.
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+// Builds everything a user imports: assembly/ -> build/*.wasm, host/ -> dist/. `node build.mjs wasm` stops after the Wasm.
+//
+//   dist/node, dist/browser   one ES module per entry point, chunks shared between them, Wasm and WGSL embedded
+//   dist/cli/cli.js           the `tutti` command
+//   dist/types                declarations
+//   dist/*.wasm               the Wasm that package.json exports, as files of their own
+//
+// TUTTI_WASM_TARGET chooses a target of asconfig.json ("release", the default, or "debug").
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, relative } from 'node:path';
 import * as esbuild from 'esbuild';
 
 const root = import.meta.dirname;
-const bin = (name) => join(root, 'node_modules', '.bin', name);
-const target = process.env.TUTTI_WASM_TARGET ?? 'release';
+const entries = { index: 'host/index.ts', snn: 'host/snn/index.ts' };
+const target = process.env.TUTTI_WASM_TARGET || 'release';
 
-/** One Wasm module per room of assembly/ that has an index.ts. */
-function buildWasm() {
-  mkdirSync(join(root, 'build'), { recursive: true });
-  for (const room of readdirSync(join(root, 'assembly'))) {
-    const entry = join('assembly', room, 'index.ts');
-    if (!existsSync(join(root, entry))) continue;
-    const out = join('build', `${room}.wasm`);
-    execFileSync(bin('asc'), [entry, '--config', 'asconfig.json', '--target', target, '--outFile', out], {
-      cwd: root,
-      stdio: 'inherit',
+/** What went wrong, for a person: printed without a stack. */
+class BuildError extends Error {}
+
+/** Runs a tool of node_modules; what it prints is shown only when it fails. */
+function tool(script, args) {
+  return new Promise((resolve, reject) => {
+    const path = join(root, 'node_modules', script);
+    if (!existsSync(path)) return reject(new BuildError(`${script} is not installed; run \`npm ci\` first`));
+    const child = spawn(process.execPath, [path, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    child.stdout.on('data', (data) => (output += data));
+    child.stderr.on('data', (data) => (output += data));
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (code === 0) return resolve();
+      reject(
+        new BuildError(`${output.trimEnd()}\n${script} failed (${signal ?? `exit code ${code}`}): ${args.join(' ')}`),
+      );
     });
-  }
-}
-
-async function buildHost() {
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
-  const shared = {
-    absWorkingDir: root,
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    loader: { '.wgsl': 'text', '.wasm': 'binary' },
-    legalComments: 'none',
-    minifyWhitespace: true,
-    minifySyntax: true,
-    splitting: true,
-    sourcemap: false,
-  };
-  const entries = { index: 'host/index.ts', snn: 'host/snn/index.ts' };
-  await esbuild.build({ ...shared, entryPoints: entries, outdir: 'dist/node', platform: 'node', packages: 'external' });
-  await esbuild.build({ ...shared, entryPoints: entries, outdir: 'dist/browser', platform: 'browser', external: ['webgpu', 'node:*'] });
-  await esbuild.build({
-    ...shared,
-    entryPoints: { cli: 'host/cli/main.ts' },
-    outdir: 'dist/cli',
-    platform: 'node',
-    packages: 'external',
-    banner: { js: '#!/usr/bin/env node' },
   });
-  for (const file of readdirSync(join(root, 'build'))) {
-    if (file.endsWith('.wasm')) copyFileSync(join(root, 'build', file), join(root, 'dist', file));
-  }
-  execFileSync(bin('tsc'), ['-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
 }
 
-buildWasm();
-if (process.argv[2] !== 'wasm') await buildHost();
+const sourcesOf = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+
+/** Changes whenever a module's bytes could: sources, compiler, options. */
+function wasmKey(room) {
+  const hash = createHash('sha256').update(target);
+  const shared = readdirSync(join(root, 'assembly')).filter((name) => name.endsWith('.ts'));
+  const files = [
+    join(root, 'asconfig.json'),
+    join(root, 'node_modules/assemblyscript/package.json'),
+    ...shared.map((name) => join(root, 'assembly', name)),
+    ...sourcesOf(join(root, 'assembly', room)),
+  ];
+  for (const file of files) hash.update(relative(root, file)).update('\0').update(readFileSync(file)).update('\0');
+  return hash.digest('hex');
+}
+
+/** One Wasm module per room of assembly/ that has an index.ts; a module whose sources did not change is kept. */
+async function buildWasm() {
+  const { targets } = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+  if (!(target in targets)) {
+    throw new BuildError(
+      `asconfig.json has no target "${target}"; TUTTI_WASM_TARGET may be ${Object.keys(targets).join(' or ')}`,
+    );
+  }
+  const build = join(root, 'build');
+  mkdirSync(build, { recursive: true });
+  const rooms = readdirSync(join(root, 'assembly')).filter((room) =>
+    existsSync(join(root, 'assembly', room, 'index.ts')),
+  );
+  await Promise.all(
+    rooms.map(async (room) => {
+      const key = wasmKey(room);
+      const keyFile = join(build, `${room}.wasm.key`);
+      const fresh =
+        existsSync(join(build, `${room}.wasm`)) && existsSync(keyFile) && readFileSync(keyFile, 'utf8') === key;
+      if (fresh) return;
+      // Renamed into place when whole, so that a test that reads the module meanwhile never sees half of it.
+      const staging = join(build, `.${room}-${process.pid}`);
+      mkdirSync(staging, { recursive: true });
+      try {
+        const out = relative(root, join(staging, `${room}.wasm`));
+        const args = [`assembly/${room}/index.ts`, '--config', 'asconfig.json', '--target', target, '--outFile', out];
+        await tool('assemblyscript/bin/asc.js', args);
+        for (const name of readdirSync(staging)) renameSync(join(staging, name), join(build, name));
+        writeFileSync(keyFile, key);
+      } finally {
+        rmSync(staging, { recursive: true, force: true });
+      }
+    }),
+  );
+  return rooms;
+}
+
+/** Shader text without comments and indentation: WGSL has no string literals, so nothing else can look like a comment. */
+const wgsl = {
+  name: 'wgsl',
+  setup(build) {
+    build.onLoad({ filter: /\.wgsl$/ }, ({ path }) => ({
+      loader: 'text',
+      contents: readFileSync(path, 'utf8')
+        .replace(/\/\*[\s\S]*?\*\//g, ' ')
+        .replace(/\/\/.*$/gm, '')
+        .replace(/^\s+|[^\S\n]+$/gm, ''),
+    }));
+  },
+};
+
+const bundle = (options) =>
+  esbuild
+    .build({
+      absWorkingDir: root,
+      bundle: true,
+      format: 'esm',
+      target: 'es2022',
+      loader: { '.wasm': 'binary' },
+      plugins: [wgsl],
+      legalComments: 'none',
+      minifyWhitespace: true,
+      minifySyntax: true,
+      splitting: true,
+      chunkNames: 'chunks/[name]-[hash]',
+      logLevel: 'silent',
+      ...options,
+    })
+    .catch(async (error) => {
+      const messages = await esbuild.formatMessages(error.errors ?? [], {
+        kind: 'error',
+        color: process.stderr.isTTY === true,
+      });
+      throw messages.length > 0 ? new BuildError(messages.join('').trimEnd()) : error;
+    });
+
+async function buildHost(rooms) {
+  for (const entry of [...Object.values(entries), 'host/cli/main.ts']) {
+    if (!existsSync(join(root, entry))) throw new BuildError(`the entry point ${entry} is missing`);
+  }
+  const dist = join(root, 'build', `.dist-${process.pid}`);
+  rmSync(dist, { recursive: true, force: true });
+  try {
+    await Promise.all([
+      bundle({ entryPoints: entries, outdir: join(dist, 'node'), platform: 'node', packages: 'external' }),
+      // Nothing is external here: a Node built-in or a package that slips into the browser's bundle fails the build.
+      bundle({ entryPoints: entries, outdir: join(dist, 'browser'), platform: 'browser' }),
+      bundle({
+        entryPoints: { cli: 'host/cli/main.ts' },
+        outdir: join(dist, 'cli'),
+        platform: 'node',
+        packages: 'external',
+      }),
+      tool('typescript/bin/tsc', ['-p', 'tsconfig.types.json', '--outDir', join(dist, 'types')]),
+    ]);
+    const cli = join(dist, 'cli', 'cli.js');
+    const script = readFileSync(cli, 'utf8');
+    if (!script.startsWith('#!')) writeFileSync(cli, `#!/usr/bin/env node\n${script}`);
+    chmodSync(cli, 0o755);
+    for (const entry of Object.values(entries)) {
+      const file = join(dist, 'types', relative('host', entry).replace(/\.ts$/, '.d.ts'));
+      // Symbol.asyncDispose in the declarations needs this library, which users of ES2022 have not named themselves.
+      writeFileSync(file, `/// <reference lib="esnext.disposable" />\n${readFileSync(file, 'utf8')}`);
+    }
+    const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    for (const room of rooms) {
+      if (`./${room}.wasm` in exports) copyFileSync(join(root, 'build', `${room}.wasm`), join(dist, `${room}.wasm`));
+    }
+    rmSync(join(root, 'dist'), { recursive: true, force: true });
+    renameSync(dist, join(root, 'dist'));
+  } finally {
+    rmSync(dist, { recursive: true, force: true });
+  }
+}
+
+try {
+  const what = process.argv[2];
+  if (what !== undefined && what !== 'wasm') throw new BuildError(`usage: node build.mjs [wasm], not "${what}"`);
+  const rooms = await buildWasm();
+  if (what !== 'wasm') await buildHost(rooms);
+} catch (error) {
+  console.error(error instanceof BuildError ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,78 +1,132 @@
-// `npm test`: builds, then runs every check and every test, and ends with one line, "N passed, N failed", for the whole run.
-// A skipped test counts as failed: what cannot run here must say so loudly.
+// `npm test`: everything that must hold before a change lands, one step after another, with what it prints shown live.
+// `npm test -- lint node` runs the named steps only. The last line is the count over the whole run: every check counts as
+// one, every test as one; a skipped test, a step that crashes or runs out of time and a step without a test are failures.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { countTests } from './count-tests.mjs';
 
 const root = join(import.meta.dirname, '..');
-const bin = (name) => join(root, 'node_modules', '.bin', name);
-const reports = join(root, 'build', 'reports');
-mkdirSync(reports, { recursive: true });
+const results = join(root, 'build', 'test-results');
+const minutes = (n) => n * 60_000;
 
-/** Runs a command with a time limit; resolves with whether it exited with 0. */
-function run(command, args, minutes) {
+const script = (name, label, limit) => ({ name, label, limit, command: ['npm', 'run', '--silent', name] });
+const vitest = (project, limit) => {
+  const report = join(results, `${project}.json`);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const command = [
+    process.execPath,
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--project',
+    project,
+    '--allowOnly=false',
+    ...reporters,
+  ];
+  return { name: project, label: `tests in ${project === 'node' ? 'Node' : 'Chromium'}`, limit, command, report };
+};
+
+const steps = [
+  script('build', 'build', minutes(6)),
+  script('format:check', 'formatting (prettier)', minutes(3)),
+  script('lint', 'lint (eslint)', minutes(6)),
+  script('typecheck', 'types (tsc)', minutes(5)),
+  script('check:publint', 'package (publint)', minutes(3)),
+  script('check:attw', 'package types (attw)', minutes(5)),
+  script('size', 'size (size-limit)', minutes(3)),
+  vitest('node', minutes(35)),
+  vitest('browser', minutes(15)),
+];
+
+let running;
+
+/** Kills a step and whatever it started: each step leads a process group of its own. */
+function kill(child, signal) {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It has gone already.
+  }
+}
+
+function run({ command, limit }) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, FORCE_COLOR: '0' } });
-    const timer = setTimeout(() => {
-      console.error(`${command} did not finish within ${minutes} minutes`);
-      child.kill('SIGKILL');
-    }, minutes * 60_000);
-    child.on('error', (error) => {
-      console.error(String(error));
-      clearTimeout(timer);
-      resolve(false);
+    const child = spawn(command[0], command.slice(1), {
+      cwd: root,
+      detached: true,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      // Steps that pack the package must not build it once more under the feet of the others.
+      env: { ...process.env, npm_config_ignore_scripts: 'true', npm_config_update_notifier: 'false' },
     });
-    child.on('exit', (code) => {
+    running = child;
+    let why;
+    const timer = setTimeout(() => {
+      why = `ran longer than ${limit / 60_000} minutes`;
+      kill(child, 'SIGTERM');
+      setTimeout(() => kill(child, 'SIGKILL'), 5_000).unref();
+    }, limit);
+    child.on('error', (error) => (why = error.message));
+    child.on('close', (code, signal) => {
       clearTimeout(timer);
-      resolve(code === 0);
+      // Browsers and workers that a crashed step left behind.
+      kill(child, 'SIGKILL');
+      running = undefined;
+      resolve(why ?? (signal ? `killed by ${signal}` : code === 0 ? undefined : `exit code ${code}`));
     });
   });
 }
 
-const check = (command, ...args) => async () => {
-  const ok = await run(command, args, 5);
-  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
-};
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    if (running) kill(running, 'SIGKILL');
+    process.exit(1);
+  });
+}
 
-const vitest = (project) => async () => {
-  const file = join(reports, `${project}.json`);
-  rmSync(file, { force: true });
-  const ok = await run(bin('vitest'), ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`], 15);
-  try {
-    const report = JSON.parse(readFileSync(file, 'utf8'));
-    const passed = report.numPassedTests;
-    const failed = report.numTotalTests - passed;
-    // A crash outside of any test, or no test at all, fails the step.
-    return { passed, failed: failed + (failed === 0 && (!ok || passed === 0) ? 1 : 0) };
-  } catch {
-    return { passed: 0, failed: 1 };
+const named = process.argv.slice(2);
+const unknown = named.filter((name) => !steps.some((step) => step.name === name));
+if (unknown.length > 0) {
+  console.error(`no step is called ${unknown.join(', ')}; there are ${steps.map((step) => step.name).join(', ')}`);
+  process.exit(2);
+}
+
+rmSync(results, { recursive: true, force: true });
+mkdirSync(results, { recursive: true });
+const summary = [];
+let broken;
+for (const step of steps.filter(({ name }) => named.length === 0 || named.includes(name))) {
+  if (broken) {
+    summary.push({ ...step, passed: 0, failed: 1, notes: [`not run: ${broken} failed`], seconds: 0 });
+    continue;
   }
-};
-
-const steps = {
-  build: check(process.execPath, 'build.mjs'),
-  format: check(bin('prettier'), '--check', '.'),
-  lint: check(bin('eslint'), '.'),
-  types: check(bin('tsc'), '-p', 'tsconfig.json'),
-  'package (publint)': check(bin('publint'), '--strict'),
-  'package types (attw)': check(bin('attw'), '--pack', '--profile', 'esm-only', '.'),
-  'bundle size': check(bin('size-limit')),
-  'tests in Node': vitest('node'),
-  'tests in Chromium': vitest('browser'),
-};
-
-const rows = [];
-for (const [name, step] of Object.entries(steps)) {
-  console.log(`\n== ${name}`);
+  console.log(`\n=== ${step.label}`);
   const start = performance.now();
-  const result = await step();
-  rows.push({ name, ...result, seconds: (performance.now() - start) / 1000 });
-  if (name === 'build' && result.failed > 0) break;
+  const failure = await run(step);
+  const seconds = (performance.now() - start) / 1000;
+  const outcome = step.report
+    ? countTests(readReport(step.report), failure)
+    : { passed: failure ? 0 : 1, failed: failure ? 1 : 0, notes: failure ? [failure] : [] };
+  summary.push({ ...step, ...outcome, seconds });
+  if (step.name === 'build' && failure) broken = 'build';
 }
-console.log('\nstep                     passed  failed  seconds');
-for (const { name, passed, failed, seconds } of rows) {
-  console.log(`${name.padEnd(24)} ${String(passed).padStart(6)}  ${String(failed).padStart(6)}  ${seconds.toFixed(1).padStart(7)}`);
+
+function readReport(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
-const total = (key) => rows.reduce((sum, row) => sum + row[key], 0);
-console.log(`${total('passed')} passed, ${total('failed')} failed`);
-process.exit(total('failed') === 0 && total('passed') > 0 ? 0 : 1);
+
+const total = { passed: 0, failed: 0 };
+console.log(`\n${'step'.padEnd(24)} ${'passed'.padStart(7)} ${'failed'.padStart(7)} ${'seconds'.padStart(8)}`);
+for (const { label, passed, failed, notes, seconds } of summary) {
+  total.passed += passed;
+  total.failed += failed;
+  const numbers = `${String(passed).padStart(7)} ${String(failed).padStart(7)} ${seconds.toFixed(1).padStart(8)}`;
+  console.log(`${label.padEnd(24)} ${numbers}${notes.length > 0 ? `  ${notes.join('; ')}` : ''}`);
+}
+const line = `${total.passed} passed, ${total.failed} failed`;
+writeFileSync(join(results, 'summary.txt'), `${line}\n`);
+console.log(`\n${line}`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -3,16 +3,15 @@
 // particular solution) with receptor r. Each is kept as of the start of a period of steps, v = A(p) U + sum of B_r(p) G_r with
 // the decays A, B_r of phase p from a table: so nothing decays in memory, a step only reads, and only events write. At the end of
 // a period everything is brought forward at once. A refractory neuron holds u = HELD, which no input lifts to threshold.
+// A row of the table is A, B_1 .. B_R, then threshold / A, B_1 / A .. B_R / A: whether v is above threshold is asked divided by A,
+// which spares a multiplication.
 import { arrivingSlot, lowerBound, neuronBegin, neuronEnd, sampleBegin, sampleEnd } from './share';
 
 const HELD: f32 = -1e30;
 /** Below this a brought-forward current is dropped, before it becomes a (slow) denormal. */
 const SILENT: f32 = 1e-25;
 
-/**
- * args: state, decays, spikeIndex, spikeIds, spikeBits, batch, neurons, receptors, period, slots, refractory, origin,
- * threshold, reset
- */
+/** args: state, decays, spikeIndex, spikeIds, spikeBits, batch, neurons, receptors, period, slots, refractory, origin, reset */
 export function cubaLifStep(args: usize, step: i32, thread: i32, threads: i32): void {
   const batch = load<i32>(args, 20);
   const neurons = load<i32>(args, 24);
@@ -21,11 +20,10 @@ export function cubaLifStep(args: usize, step: i32, thread: i32, threads: i32): 
   const slots = load<i32>(args, 36);
   const refractory = load<i32>(args, 40);
   const origin = load<i32>(args, 44);
-  const threshold = load<f32>(args, 48);
-  const reset = load<f32>(args, 52);
+  const reset = load<f32>(args, 48);
   const phase = (step - origin) % period;
-  const rowBytes = <usize>(receptors + 1) << 2;
-  const decays = load<u32>(args, 4) + <usize>(phase + 1) * rowBytes;
+  const half = <usize>(receptors + 1) << 2;
+  const decays = load<u32>(args, 4) + <usize>(phase + 1) * 2 * half;
   const words = (neurons + 31) >> 5;
   const from = neuronBegin(batch, neurons, 32, thread, threads);
   const to = neuronEnd(batch, neurons, 32, thread, threads);
@@ -33,8 +31,8 @@ export function cubaLifStep(args: usize, step: i32, thread: i32, threads: i32): 
   for (let b = sampleBegin(batch, thread, threads); b < sampleEnd(batch, thread, threads); b++) {
     const u = load<u32>(args) + <usize>b * width * <usize>(receptors + 1);
     const bits = load<u32>(args, 16) + ((<usize>b * <usize>words) << 2);
-    if (receptors == 2) scanTwo(u, width, decays, bits, from, to, threshold);
-    else scan(u, width, decays, bits, from, to, threshold, receptors);
+    if (receptors == 2) scanTwo(u, width, decays + half, bits, from, to);
+    else scan(u, width, decays + half, bits, from, to, receptors);
 
     // Who fired: held, or reset at once.
     for (let w = from >> 5; w < (to + 31) >> 5; w++) {
@@ -72,80 +70,83 @@ function restart(u: usize, width: usize, decays: usize, receptors: i32, reset: f
   store<f32>(u, rest / load<f32>(decays));
 }
 
-// @ts-ignore: decorator
-@inline
-function potential(u: usize, width: usize, decays: usize, receptors: i32): v128 {
-  let v = f32x4.mul(v128.load32_splat(decays), v128.load(u));
-  for (let r = 1; r <= receptors; r++) {
-    v = f32x4.add(v, f32x4.mul(v128.load32_splat(decays + (<usize>r << 2)), v128.load(u + <usize>r * width)));
-  }
-  return v;
-}
-
-/** The commonest case (excitation and inhibition), 32 neurons to a word of spike bits without a branch inside. */
-function scanTwo(u: usize, width: usize, decays: usize, bits: usize, from: i32, to: i32, threshold: f32): void {
-  const a = v128.load32_splat(decays);
-  const e = v128.load32_splat(decays + 4);
-  const i = v128.load32_splat(decays + 8);
-  const level = f32x4.splat(threshold);
+/**
+ * The commonest case (excitation and inhibition), 32 neurons to a word of spike bits. Hardly any word has a spike, so the
+ * loop asks only whether the largest of them is above. `ratios`: threshold / A, B_1 / A, B_2 / A.
+ */
+function scanTwo(u: usize, width: usize, ratios: usize, bits: usize, from: i32, to: i32): void {
+  const level = v128.load32_splat(ratios);
+  const e = v128.load32_splat(ratios + 4);
+  const i = v128.load32_splat(ratios + 8);
   let n = from;
   for (; n + 32 <= to; n += 32) {
     const at = u + (<usize>n << 2);
     const ge = at + width;
     const gi = ge + width;
-    const f0 = above(at, ge, gi, a, e, i, level, 0);
-    const f1 = above(at, ge, gi, a, e, i, level, 16);
-    const f2 = above(at, ge, gi, a, e, i, level, 32);
-    const f3 = above(at, ge, gi, a, e, i, level, 48);
-    const f4 = above(at, ge, gi, a, e, i, level, 64);
-    const f5 = above(at, ge, gi, a, e, i, level, 80);
-    const f6 = above(at, ge, gi, a, e, i, level, 96);
-    const f7 = above(at, ge, gi, a, e, i, level, 112);
-    const any = v128.or(v128.or(v128.or(f0, f1), v128.or(f2, f3)), v128.or(v128.or(f4, f5), v128.or(f6, f7)));
+    const v0 = lifted(at, ge, gi, e, i, 0);
+    const v1 = lifted(at, ge, gi, e, i, 16);
+    const v2 = lifted(at, ge, gi, e, i, 32);
+    const v3 = lifted(at, ge, gi, e, i, 48);
+    const v4 = lifted(at, ge, gi, e, i, 64);
+    const v5 = lifted(at, ge, gi, e, i, 80);
+    const v6 = lifted(at, ge, gi, e, i, 96);
+    const v7 = lifted(at, ge, gi, e, i, 112);
+    const most = f32x4.pmax(
+      f32x4.pmax(f32x4.pmax(v0, v1), f32x4.pmax(v2, v3)),
+      f32x4.pmax(f32x4.pmax(v4, v5), f32x4.pmax(v6, v7)),
+    );
     let word: u32 = 0;
-    if (v128.any_true(any)) {
-      // Saturating narrowing keeps all-ones lanes all ones.
-      const low = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(f0, f1), i16x8.narrow_i32x4_s(f2, f3));
-      const high = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(f4, f5), i16x8.narrow_i32x4_s(f6, f7));
-      word = <u32>i8x16.bitmask(low) | (<u32>i8x16.bitmask(high) << 16);
+    if (v128.any_true(f32x4.gt(most, level))) {
+      word =
+        <u32>i32x4.bitmask(f32x4.gt(v0, level)) |
+        (<u32>i32x4.bitmask(f32x4.gt(v1, level)) << 4) |
+        (<u32>i32x4.bitmask(f32x4.gt(v2, level)) << 8) |
+        (<u32>i32x4.bitmask(f32x4.gt(v3, level)) << 12) |
+        (<u32>i32x4.bitmask(f32x4.gt(v4, level)) << 16) |
+        (<u32>i32x4.bitmask(f32x4.gt(v5, level)) << 20) |
+        (<u32>i32x4.bitmask(f32x4.gt(v6, level)) << 24) |
+        (<u32>i32x4.bitmask(f32x4.gt(v7, level)) << 28);
     }
     store<u32>(bits + (<usize>(n >> 5) << 2), word);
   }
-  if (n < to) scanRest(u, width, decays, bits, n, to, threshold, 2);
+  if (n < to) scanRest(u, width, ratios, bits, n, to, 2);
 }
 
 // @ts-ignore: decorator
 @inline
-function above(u: usize, ge: usize, gi: usize, a: v128, e: v128, i: v128, level: v128, offset: usize): v128 {
-  const v = f32x4.add(
-    f32x4.add(f32x4.mul(a, v128.load(u + offset)), f32x4.mul(e, v128.load(ge + offset))),
+function lifted(u: usize, ge: usize, gi: usize, e: v128, i: v128, offset: usize): v128 {
+  return f32x4.add(
+    f32x4.add(v128.load(u + offset), f32x4.mul(e, v128.load(ge + offset))),
     f32x4.mul(i, v128.load(gi + offset)),
   );
-  return f32x4.gt(v, level);
 }
 
-function scan(u: usize, width: usize, decays: usize, bits: usize, from: i32, to: i32, threshold: f32, receptors: i32): void {
-  const level = f32x4.splat(threshold);
+function scan(u: usize, width: usize, ratios: usize, bits: usize, from: i32, to: i32, receptors: i32): void {
+  const level = v128.load32_splat(ratios);
   let n = from;
   for (; n + 32 <= to; n += 32) {
     let word: u32 = 0;
     for (let k = 0; k < 32; k += 4) {
-      const fired = f32x4.gt(potential(u + (<usize>(n + k) << 2), width, decays, receptors), level);
-      word |= <u32>i32x4.bitmask(fired) << k;
+      const at = u + (<usize>(n + k) << 2);
+      let v = v128.load(at);
+      for (let r = 1; r <= receptors; r++) {
+        v = f32x4.add(v, f32x4.mul(v128.load32_splat(ratios + (<usize>r << 2)), v128.load(at + <usize>r * width)));
+      }
+      word |= <u32>i32x4.bitmask(f32x4.gt(v, level)) << k;
     }
     store<u32>(bits + (<usize>(n >> 5) << 2), word);
   }
-  if (n < to) scanRest(u, width, decays, bits, n, to, threshold, receptors);
+  if (n < to) scanRest(u, width, ratios, bits, n, to, receptors);
 }
 
 /** The last, incomplete word. */
-function scanRest(u: usize, width: usize, decays: usize, bits: usize, from: i32, to: i32, threshold: f32, receptors: i32): void {
+function scanRest(u: usize, width: usize, ratios: usize, bits: usize, from: i32, to: i32, receptors: i32): void {
   let word: u32 = 0;
   for (let n = from; n < to; n++) {
     const at = u + (<usize>n << 2);
-    let v = load<f32>(decays) * load<f32>(at);
-    for (let r = 1; r <= receptors; r++) v += load<f32>(decays + (<usize>r << 2)) * load<f32>(at + <usize>r * width);
-    if (v > threshold) word |= (<u32>1) << (n - from);
+    let v = load<f32>(at);
+    for (let r = 1; r <= receptors; r++) v += load<f32>(ratios + (<usize>r << 2)) * load<f32>(at + <usize>r * width);
+    if (v > load<f32>(ratios)) word |= (<u32>1) << (n - from);
   }
   store<u32>(bits + (<usize>(from >> 5) << 2), word);
 }
@@ -238,7 +239,7 @@ export function cubaLifPotential(args: usize, step: i32, thread: i32, threads: i
   const reset = load<f32>(args, 36);
   // After the last step of a period the state stands at the start of the next one.
   const phase = (step - load<i32>(args, 28) + 1) % period;
-  const decays = load<u32>(args, 4) + <usize>phase * (<usize>(receptors + 1) << 2);
+  const decays = load<u32>(args, 4) + <usize>phase * (<usize>(receptors + 1) << 3);
   const from = neuronBegin(batch, neurons, 32, thread, threads);
   const to = neuronEnd(batch, neurons, 32, thread, threads);
   const width = <usize>neurons << 2;

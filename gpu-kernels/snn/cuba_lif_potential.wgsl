@@ -23,7 +23,7 @@ fn cubaLifPotential(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup
   if (n >= params.neurons) {
     return;
   }
-  let row = (u32(i32(params.step) - params.origin + 1) % params.period) * (params.receptors + 1u);
+  let row = 2u * (u32(i32(params.step) - params.origin + 1) % params.period) * (params.receptors + 1u);
   let u = group.y * (params.receptors + 1u) * params.neurons + n;
   var sum = 0.0;
   for (var r = 0u; r <= params.receptors; r++) {

@@ -10,7 +10,6 @@ struct Params {
   slots: u32,
   refractory: u32,
   origin: i32,
-  threshold: f32,
   reset: f32,
 }
 
@@ -56,14 +55,17 @@ fn cubaLifStep(
   let neurons = params.neurons;
   let t = i32(params.step) - params.origin;
   let phase = u32(t) % params.period;
-  let row = (phase + 1u) * (params.receptors + 1u);
+  let row = 2u * (phase + 1u) * (params.receptors + 1u);
+  let ratios = row + params.receptors + 1u;
   if (n < neurons) {
     let u = b * (params.receptors + 1u) * neurons + n;
     var input = 0.0;
+    var lifted = state[u];
     for (var r = 1u; r <= params.receptors; r++) {
       input += decays[row + r] * state[u + r * neurons];
+      lifted += decays[ratios + r] * state[u + r * neurons];
     }
-    let fired = decays[row] * state[u] + input > params.threshold;
+    let fired = lifted > decays[ratios];
     if (fired) {
       atomicOr(&words[local / 32u], 1u << (local & 31u));
       if (params.refractory > 0u) {

@@ -6,8 +6,8 @@
 /** Whatever device messages can travel over: MessagePort, Worker, a worker's `self`, worker_threads' Worker, MessagePort and `parentPort`. */
 export interface RemotePort {
   postMessage(message: unknown, transfer: ArrayBuffer[]): void;
-  on?(event: string, listener: (value: never) => void): unknown;
-  off?(event: string, listener: (value: never) => void): unknown;
+  on?(event: string, listener: (value: unknown) => void): unknown;
+  off?(event: string, listener: (value: unknown) => void): unknown;
   addEventListener?(type: string, listener: (event: Event) => void): void;
   removeEventListener?(type: string, listener: (event: Event) => void): void;
   start?(): void;
@@ -33,7 +33,11 @@ const VERSION = 1;
  * Listens on `port` for device messages.
  * @param onDead called at most once, with a reason for people, when the other side can no longer answer
  */
-export function openWire<In, Out>(port: RemotePort, onMessage: (message: In) => void, onDead: (why: string) => void): Wire<In, Out> {
+export function openWire<In, Out>(
+  port: RemotePort,
+  onMessage: (message: In) => void,
+  onDead: (why: string) => void,
+): Wire<In, Out> {
   let attached = true;
   const dead = (why: string): void => {
     if (!attached) return;
@@ -44,7 +48,10 @@ export function openWire<In, Out>(port: RemotePort, onMessage: (message: In) => 
     if (!attached || typeof value !== 'object' || value === null) return;
     const { [TAG]: version, message } = value as { readonly [TAG]?: unknown; readonly message?: unknown };
     if (version === undefined) return;
-    if (version !== VERSION) dead(`the other side speaks version ${String(version)} of the device protocol, this side ${VERSION}; load the same tutti on both`);
+    if (version !== VERSION)
+      dead(
+        `the other side speaks version ${String(version)} of the device protocol, this side ${VERSION}; load the same tutti on both`,
+      );
     else onMessage(message as In);
   };
   const undo = typeof port.on === 'function' ? listenInNode(port, receive, dead) : listenInBrowser(port, receive, dead);

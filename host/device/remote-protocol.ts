@@ -17,7 +17,13 @@ export type ClientMessage =
   | { readonly kind: 'allocate'; readonly buffer: number; readonly bytes: number; readonly label: string }
   | { readonly kind: 'release'; readonly buffer: number }
   | { readonly kind: 'write'; readonly buffer: number; readonly offset: number; readonly data: ArrayBuffer }
-  | { readonly kind: 'read'; readonly ask: number; readonly buffer: number; readonly offset: number; readonly bytes: number }
+  | {
+      readonly kind: 'read';
+      readonly ask: number;
+      readonly buffer: number;
+      readonly offset: number;
+      readonly bytes: number;
+    }
   | { readonly kind: 'list'; readonly list: number; readonly calls: readonly RemoteCall[] }
   | { readonly kind: 'forget'; readonly list: number }
   | {
@@ -87,7 +93,8 @@ export function packError(error: unknown, depth = 0): WireError {
 export function unpackError(error: WireError): TuttiError {
   const cause = error.cause === undefined ? undefined : unpackCause(error.cause);
   const { facts = {}, where } = error;
-  if (error.code === 'DEVICE_LOST') return new DeviceLostError(where ?? 'device', String(facts['reason'] ?? error.message), cause);
+  if (error.code === 'DEVICE_LOST')
+    return new DeviceLostError(where ?? 'device', String(facts['reason'] ?? error.message), cause);
   if (error.code === 'MEMORY_REFUSED' && error.holders) {
     const number = (key: string): number => Number(facts[key] ?? 0);
     return new MemoryRefusedError(
@@ -99,11 +106,15 @@ export function unpackError(error: WireError): TuttiError {
       error.holders,
     );
   }
-  return new TuttiError(error.code ?? 'DEVICE_FAILED', error.code ? error.message : `${error.name} in the device's worker: ${error.message}`, {
-    facts,
-    ...(cause === undefined ? {} : { cause }),
-    ...(where === undefined ? {} : { where }),
-  });
+  return new TuttiError(
+    error.code ?? 'DEVICE_FAILED',
+    error.code ? error.message : `${error.name} in the device's worker: ${error.message}`,
+    {
+      facts,
+      ...(cause === undefined ? {} : { cause }),
+      ...(where === undefined ? {} : { where }),
+    },
+  );
 }
 
 function unpackCause(error: WireError): Error {

@@ -118,13 +118,18 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     disconnect();
   };
 
-  const ask = (message: (ask: number) => ClientMessage, doing: string, { signal, onProgress }: LongCallOptions = {}): Promise<ArrayBuffer | undefined> =>
+  const ask = (
+    message: (ask: number) => ClientMessage,
+    doing: string,
+    { signal, onProgress }: LongCallOptions = {},
+  ): Promise<ArrayBuffer | undefined> =>
     new Promise((resolve, reject) => {
       if (gone) throw gone;
       throwIfAborted(signal, doing);
       const number = next++;
       const abort = (): void => wire.post({ kind: 'abort', ask: number });
-      const settle = <T>(how: (value: T) => void) =>
+      const settle =
+        <T>(how: (value: T) => void) =>
         (value: T): void => {
           signal?.removeEventListener('abort', abort);
           how(value);
@@ -132,7 +137,9 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
       questions.set(number, {
         resolve: settle(resolve),
         // The worker's signal is not the caller's: its reason stays on this side.
-        reject: settle((error: TuttiError) => reject(error.code === 'ABORTED' && signal?.aborted ? abortedError(signal, doing) : error)),
+        reject: settle((error: TuttiError) =>
+          reject(error.code === 'ABORTED' && signal?.aborted ? abortedError(signal, doing) : error),
+        ),
         onProgress,
       });
       signal?.addEventListener('abort', abort, { once: true });
@@ -149,6 +156,7 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
       const { lost: why } = message;
       if (why.reason === 'lost') end(new DeviceLostError(id, why.message), why);
       else end(closedError(id), why);
+      wire.post({ kind: 'close' }); // its worker may let go of the rest; it answers with 'closed'
       return;
     }
     if (message.kind === 'leased') {
@@ -171,10 +179,18 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
   const own = (buffer: DeviceBuffer, doing: string): void => {
     if (gone) throw gone;
     if (buffer.device !== device) {
-      throw new TuttiError('KERNEL_ARGUMENT', `${doing}: buffer "${buffer.label}" belongs to device ${buffer.device.id}, not to ${id}`, { where: id });
+      throw new TuttiError(
+        'KERNEL_ARGUMENT',
+        `${doing}: buffer "${buffer.label}" belongs to device ${buffer.device.id}, not to ${id}`,
+        { where: id },
+      );
     }
     if (buffer.released) {
-      throw new TuttiError('BUFFER_RELEASED', `${doing}: buffer "${buffer.label}" on ${id} was released; allocate it again`, { where: id });
+      throw new TuttiError(
+        'BUFFER_RELEASED',
+        `${doing}: buffer "${buffer.label}" on ${id} was released; allocate it again`,
+        { where: id },
+      );
     }
   };
 
@@ -190,10 +206,14 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
 
   const served = (kernel: string): void => {
     if (kernels.has(kernel)) return;
-    throw new TuttiError('KERNEL_UNSUPPORTED', `kernel "${kernel}" is not served by the worker of ${id}; give it to serveDevice there`, {
-      where: kernel,
-      facts: { served: ready.kernels },
-    });
+    throw new TuttiError(
+      'KERNEL_UNSUPPORTED',
+      `kernel "${kernel}" is not served by the worker of ${id}; give it to serveDevice there`,
+      {
+        where: kernel,
+        facts: { served: ready.kernels },
+      },
+    );
   };
 
   /** The number under which the other side knows this list. */
@@ -211,7 +231,11 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     wire.post({
       kind: 'list',
       list,
-      calls: calls.map((call) => ({ kernel: call.kernel.name, buffers: call.buffers.map((buffer) => buffer.id), scalars: call.scalars })),
+      calls: calls.map((call) => ({
+        kernel: call.kernel.name,
+        buffers: call.buffers.map((buffer) => buffer.id),
+        scalars: call.scalars,
+      })),
     });
     return list;
   };
@@ -225,13 +249,21 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     allocate(bytes, label) {
       if (gone) throw gone;
       if (!Number.isSafeInteger(bytes) || bytes < 0) {
-        throw new TuttiError('KERNEL_ARGUMENT', `allocate("${label}"): size must be a whole number of bytes >= 0, got ${bytes}`, { where: id });
+        throw new TuttiError(
+          'KERNEL_ARGUMENT',
+          `allocate("${label}"): size must be a whole number of bytes >= 0, got ${bytes}`,
+          { where: id },
+        );
       }
       if (bytes > capabilities.maxBufferBytes) {
-        throw new TuttiError('LIMIT_EXCEEDED', `allocate("${label}"): ${bytes} B exceed the largest buffer of ${id}, ${capabilities.maxBufferBytes} B`, {
-          where: id,
-          facts: { need: bytes, limit: capabilities.maxBufferBytes },
-        });
+        throw new TuttiError(
+          'LIMIT_EXCEEDED',
+          `allocate("${label}"): ${bytes} B exceed the largest buffer of ${id}, ${capabilities.maxBufferBytes} B`,
+          {
+            where: id,
+            facts: { need: bytes, limit: capabilities.maxBufferBytes },
+          },
+        );
       }
       const lease = memory.lease(roundUp4(bytes), label);
       const number = next++;
@@ -266,28 +298,41 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     async read(buffer, byteOffset = 0, bytes = roundUp4(buffer.bytes) - byteOffset) {
       own(buffer, 'read');
       range(buffer, byteOffset, bytes, 'read');
-      return (await ask((number) => ({ kind: 'read', ask: number, buffer: buffer.id, offset: byteOffset, bytes }), 'read'))!;
+      return (await ask(
+        (number) => ({ kind: 'read', ask: number, buffer: buffer.id, offset: byteOffset, bytes }),
+        'read',
+      ))!;
     },
     async run(calls, runOptions = {}) {
       const { steps = 1, firstStep = 0, signal, onProgress } = runOptions;
       if (gone) throw gone;
       throwIfAborted(signal, `run on ${id}`);
       if (!Number.isSafeInteger(steps) || steps < 0 || !Number.isSafeInteger(firstStep)) {
-        throw new TuttiError('OPTION_INVALID', `run on ${id}: steps must be a whole number >= 0 and firstStep a whole number, got ${steps}, ${firstStep}`);
+        throw new TuttiError(
+          'OPTION_INVALID',
+          `run on ${id}: steps must be a whole number >= 0 and firstStep a whole number, got ${steps}, ${firstStep}`,
+        );
       }
       for (const call of calls) for (const buffer of call.buffers) own(buffer, `kernel ${call.kernel.name}`);
       const list = listOf(calls);
       const progress = onProgress !== undefined;
-      await ask((number) => ({ kind: 'run', ask: number, list, steps, firstStep, progress }), `run on ${id}`, { signal, onProgress });
+      await ask((number) => ({ kind: 'run', ask: number, list, steps, firstStep, progress }), `run on ${id}`, {
+        signal,
+        onProgress,
+      });
     },
     async warmup(wanted, { signal, onProgress } = {}) {
       if (gone) throw gone;
       for (const kernel of wanted) served(kernel.name);
       const names = wanted.map((kernel) => kernel.name);
-      await ask((number) => ({ kind: 'warmup', ask: number, kernels: names, progress: onProgress !== undefined }), `warming up ${id}`, {
-        signal,
-        onProgress,
-      });
+      await ask(
+        (number) => ({ kind: 'warmup', ask: number, kernels: names, progress: onProgress !== undefined }),
+        `warming up ${id}`,
+        {
+          signal,
+          onProgress,
+        },
+      );
     },
     close() {
       return (closing ??= new Promise<void>((resolve) => {
@@ -317,7 +362,8 @@ function roundUp4(bytes: number): number {
  * locks (another origin), there is nothing to watch.
  */
 function watchLock(name: string, device: Device, die: (why: string) => void): void {
-  const { locks } = globalThis.navigator;
+  const locks = globalThis.navigator.locks as LockManager | undefined;
+  if (!locks) return;
   const watching = new AbortController();
   void device.lost.then(() => watching.abort());
   void locks

@@ -22,13 +22,21 @@ export interface ServedDevice {
  * @param kernels every kernel that the client may run or warm up
  * @throws TuttiError OPTION_INVALID when two different kernels have one name
  */
-export function serveDevice(port: RemotePort, device: Device | Promise<Device>, kernels: readonly KernelBody[]): ServedDevice {
+export function serveDevice(
+  port: RemotePort,
+  device: Device | Promise<Device>,
+  kernels: readonly KernelBody[],
+): ServedDevice {
   const bodies = new Map<string, KernelBody>();
   for (const body of kernels) {
     if (bodies.has(body.name) && bodies.get(body.name) !== body) {
-      throw new TuttiError('OPTION_INVALID', `serveDevice: two different kernels are named "${body.name}"; remote kernels travel by name`, {
-        where: body.name,
-      });
+      throw new TuttiError(
+        'OPTION_INVALID',
+        `serveDevice: two different kernels are named "${body.name}"; remote kernels travel by name`,
+        {
+          where: body.name,
+        },
+      );
     }
     bodies.set(body.name, body);
   }
@@ -46,7 +54,6 @@ export function serveDevice(port: RemotePort, device: Device | Promise<Device>, 
 
   const close = (): Promise<void> =>
     (closing ??= (async () => {
-      for (const controller of aborts.values()) controller.abort();
       try {
         await (await opening).close();
       } catch {
@@ -106,27 +113,29 @@ export function serveDevice(port: RemotePort, device: Device | Promise<Device>, 
   const bufferOf = (id: number): DeviceBuffer => {
     const buffer = buffers.get(id);
     if (buffer instanceof TuttiError) throw buffer;
-    if (!buffer) throw new TuttiError('BUFFER_RELEASED', `remote buffer ${id} is not allocated`, { where: open?.id ?? 'device' });
+    if (!buffer)
+      throw new TuttiError('BUFFER_RELEASED', `remote buffer ${id} is not allocated`, { where: open?.id ?? 'device' });
     return buffer;
   };
 
   const bodyOf = (name: string): KernelBody => {
     const body = bodies.get(name);
-    if (!body) throw new TuttiError('KERNEL_UNSUPPORTED', `kernel "${name}" is not served; give it to serveDevice`, { where: name });
+    if (!body)
+      throw new TuttiError('KERNEL_UNSUPPORTED', `kernel "${name}" is not served; give it to serveDevice`, {
+        where: name,
+      });
     return body;
   };
 
   const answer = (ask: number, work: () => Promise<ArrayBuffer | void>): void => {
     // Called at once: the device sees operations in the order of their messages.
-    let working: Promise<ArrayBuffer | void>;
-    try {
-      working = work();
-    } catch (error) {
-      working = Promise.reject(error);
-    }
+    const working = new Promise<ArrayBuffer | void>((resolve) => resolve(work()));
     working
       .then(
-        (value) => value instanceof ArrayBuffer ? wire.post({ kind: 'answer', ask, value }, [value]) : wire.post({ kind: 'answer', ask }),
+        (value) =>
+          value instanceof ArrayBuffer
+            ? wire.post({ kind: 'answer', ask, value }, [value])
+            : wire.post({ kind: 'answer', ask }),
         (error: unknown) => wire.post({ kind: 'failed', ask, error: packError(error) }),
       )
       .finally(() => aborts.delete(ask));
@@ -198,12 +207,15 @@ export function serveDevice(port: RemotePort, device: Device | Promise<Device>, 
         return answer(message.ask, () => {
           const calls = lists.get(message.list);
           if (calls instanceof TuttiError) throw calls;
-          if (!calls) throw new TuttiError('KERNEL_ARGUMENT', `remote list ${message.list} is not known`, { where: open!.id });
+          if (!calls)
+            throw new TuttiError('KERNEL_ARGUMENT', `remote list ${message.list} is not known`, { where: open!.id });
           const { steps, firstStep } = message;
           return open!.run(calls, { steps, firstStep, ...longCall(message.ask, message.progress) });
         });
       case 'warmup':
-        return answer(message.ask, () => open!.warmup(message.kernels.map(bodyOf), longCall(message.ask, message.progress)));
+        return answer(message.ask, () =>
+          open!.warmup(message.kernels.map(bodyOf), longCall(message.ask, message.progress)),
+        );
       case 'abort':
         return void aborts.get(message.ask)?.abort();
     }
@@ -217,5 +229,9 @@ export function serveDevice(port: RemotePort, device: Device | Promise<Device>, 
 
 function asTuttiError(error: unknown): TuttiError {
   if (error instanceof TuttiError) return error;
-  return new TuttiError('DEVICE_FAILED', `the device failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  return new TuttiError(
+    'DEVICE_FAILED',
+    `the device failed: ${error instanceof Error ? error.message : String(error)}`,
+    { cause: error },
+  );
 }

@@ -59,7 +59,7 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   const id = options.id ?? 'wasm';
   if (!report.available) throw new TuttiError('DEVICE_UNAVAILABLE', `no Wasm device: ${report.why}`, { where: id });
   throwIfAborted(options.signal, `opening ${id}`);
-  const asked = options.threads === 'auto' ? report.processors : (options.threads ?? 1);
+  const asked = options.threads === 'auto' ? Math.min(64, report.processors) : (options.threads ?? 1);
   if (!Number.isInteger(asked) || asked < 1 || asked > 64) {
     throw new TuttiError('OPTION_INVALID', `threads must be 'auto' or a whole number from 1 to 64, got ${String(options.threads)}`, { where: id });
   }

@@ -7,7 +7,7 @@ import { abortedError, DeviceLostError, throwIfAborted, TuttiError } from '../er
 import { createBufferPool, type BufferPoolStatistics } from './buffer-pool.js';
 import type { Capabilities, Device, DeviceBuffer, DeviceLost, KernelBody, KernelCall, LongCallOptions, RunOptions } from './device.js';
 import { createMemoryBudget } from './memory-budget.js';
-import { describeAdapter, findAdapter, isSoftware, type SoftwareChoice } from './webgpu-adapter.js';
+import { describeAdapter, findAdapter, isSoftware } from './webgpu-adapter.js';
 import { createPipelineCache, type KernelPipeline } from './webgpu-pipelines.js';
 
 export interface WebGpuDeviceOptions {
@@ -17,8 +17,8 @@ export interface WebGpuDeviceOptions {
   /** Adapter features not to use, so that kernels take their plainer variants: 'subgroups', 'shader-f16', 'timestamp-query'. */
   readonly disableFeatures?: readonly string[];
   /** Whether a software GPU will do. Default 'auto': when there is nothing else. */
-  readonly software?: SoftwareChoice;
-  readonly powerPreference?: GPUPowerPreference;
+  readonly software?: 'auto' | 'never' | 'only';
+  readonly powerPreference?: 'low-power' | 'high-performance';
   /** Most bytes of released buffers kept for reuse; default an eighth of the budget. */
   readonly poolBytes?: number;
   readonly signal?: AbortSignal;
@@ -56,7 +56,10 @@ function stateOf(device: Device): GpuState {
   return state;
 }
 
-/** The GPUDevice underneath, for interoperation. */
+/**
+ * The GPUDevice underneath, for interoperation.
+ * @internal Published declarations name no WebGPU type, so that users need not install @webgpu/types.
+ */
 export const gpuDeviceOf = (device: Device): GPUDevice => stateOf(device).gpu;
 
 /** Fault injection: destroys the GPUDevice behind the device's back, as a driver reset would. */

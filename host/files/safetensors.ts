@@ -5,7 +5,21 @@
 import { TuttiError } from '../errors.js';
 
 /** Bytes per element of each element type that the format knows. */
-const BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 } as const;
+const BYTES = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+} as const;
 
 export type TensorType = keyof typeof BYTES;
 
@@ -41,18 +55,25 @@ export interface SafetensorsHeader {
 const MOST_HEADER_BYTES = 100_000_000;
 
 function fail(name: string, what: string): never {
-  throw new TuttiError('FILE_INVALID', `${name}: ${what}; the file is damaged, cut short, or not safetensors`, { where: name });
+  throw new TuttiError('FILE_INVALID', `${name}: ${what}; the file is damaged, cut short, or not safetensors`, {
+    where: name,
+  });
 }
 
 /**
  * Reads the header alone, from the first bytes of a file of `fileBytes`.
  * @throws TuttiError FILE_INVALID.
  */
-export function readSafetensorsHeader(start: Uint8Array, fileBytes: number, name = 'safetensors file'): SafetensorsHeader {
+export function readSafetensorsHeader(
+  start: Uint8Array,
+  fileBytes: number,
+  name = 'safetensors file',
+): SafetensorsHeader {
   if (start.length < 8) fail(name, `${start.length} bytes are too few for a header`);
   const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
   const length = Number(view.getBigUint64(0, true));
-  if (length > MOST_HEADER_BYTES) fail(name, `announces a header of ${length} bytes (the most is ${MOST_HEADER_BYTES})`);
+  if (length > MOST_HEADER_BYTES)
+    fail(name, `announces a header of ${length} bytes (the most is ${MOST_HEADER_BYTES})`);
   const dataStart = 8 + length;
   if (dataStart > fileBytes || dataStart > start.length) {
     fail(name, `announces a header of ${length} bytes, but only ${Math.min(fileBytes, start.length) - 8} follow`);
@@ -61,9 +82,13 @@ export function readSafetensorsHeader(start: Uint8Array, fileBytes: number, name
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(start.subarray(8, dataStart)));
   } catch (cause) {
-    throw new TuttiError('FILE_INVALID', `${name}: the header is not JSON; the file is damaged or not safetensors`, { where: name, cause });
+    throw new TuttiError('FILE_INVALID', `${name}: the header is not JSON; the file is damaged or not safetensors`, {
+      where: name,
+      cause,
+    });
   }
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) fail(name, 'the header is not a JSON object');
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
+    fail(name, 'the header is not a JSON object');
 
   const entries = new Map<string, TensorEntry>();
   let metadata = new Map<string, string>();
@@ -74,7 +99,8 @@ export function readSafetensorsHeader(start: Uint8Array, fileBytes: number, name
   // Every byte belongs to exactly one tensor: no overlaps to alias, no holes to hide things in.
   let at = 0;
   for (const [key, { begin, end }] of [...entries].sort((a, b) => a[1].begin - b[1].begin || a[1].end - b[1].end)) {
-    if (begin !== at) fail(`${name} tensor ${JSON.stringify(key)}`, `begins at byte ${begin}, the tensor before it ends at ${at}`);
+    if (begin !== at)
+      fail(`${name} tensor ${JSON.stringify(key)}`, `begins at byte ${begin}, the tensor before it ends at ${at}`);
     at = end;
   }
   if (dataStart + at !== fileBytes) fail(name, `the tensors take ${at} bytes, the file has ${fileBytes - dataStart}`);
@@ -83,18 +109,21 @@ export function readSafetensorsHeader(start: Uint8Array, fileBytes: number, name
 
 function readMetadata(value: unknown, name: string): Map<string, string> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(name, '__metadata__ is not an object');
-  const entries = Object.entries(value as object);
-  for (const [key, text] of entries) if (typeof text !== 'string') fail(name, `__metadata__ ${JSON.stringify(key)} is not a string`);
+  const entries = Object.entries(value);
+  for (const [key, text] of entries)
+    if (typeof text !== 'string') fail(name, `__metadata__ ${JSON.stringify(key)} is not a string`);
   return new Map(entries as [string, string][]);
 }
 
 function readEntry(value: unknown, name: string): TensorEntry {
   if (typeof value !== 'object' || value === null) fail(name, 'is not an object');
   const { dtype, shape, data_offsets: offsets } = value as Readonly<Record<string, unknown>>;
-  if (typeof dtype !== 'string' || !Object.hasOwn(BYTES, dtype)) fail(name, `has the unknown element type ${JSON.stringify(dtype)}`);
+  if (typeof dtype !== 'string' || !Object.hasOwn(BYTES, dtype))
+    fail(name, `has the unknown element type ${JSON.stringify(dtype)}`);
   const type = dtype as TensorType;
   if (!Array.isArray(shape) || !shape.every(isCount)) fail(name, 'has a shape that is not a list of whole numbers');
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) fail(name, 'has data_offsets that are not two whole numbers');
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    fail(name, 'has data_offsets that are not two whole numbers');
   const [begin, end] = offsets as [number, number];
   const sizes = shape as number[];
   const bytes = sizes.reduce((product, size) => product * size, BYTES[type]);
@@ -127,16 +156,23 @@ export function readSafetensors(bytes: Uint8Array, name?: string): SafetensorsFi
  * The file's bytes. Tensors are laid out by falling element size, so that each is aligned.
  * @throws TuttiError FILE_INVALID when a tensor's bytes do not fit its shape.
  */
-export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>, metadata: ReadonlyMap<string, string> = new Map()): Uint8Array {
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): Uint8Array {
   const ordered = [...tensors].sort((a, b) => BYTES[b[1].type] - BYTES[a[1].type]);
   const header: [string, unknown][] = metadata.size > 0 ? [['__metadata__', Object.fromEntries(metadata)]] : [];
   let at = 0;
   for (const [key, { type, shape, bytes }] of ordered) {
     const need = shape.reduce((product, size) => product * size, BYTES[type]);
     if (need !== bytes.length || key === '__metadata__') {
-      throw new TuttiError('FILE_INVALID', `tensor ${JSON.stringify(key)} holds ${bytes.length} bytes, ${shape.join(' x ')} ${type} need ${need}`, {
-        where: key,
-      });
+      throw new TuttiError(
+        'FILE_INVALID',
+        `tensor ${JSON.stringify(key)} holds ${bytes.length} bytes, ${shape.join(' x ')} ${type} need ${need}`,
+        {
+          where: key,
+        },
+      );
     }
     header.push([key, { dtype: type, shape, data_offsets: [at, at + need] }]);
     at += need;
@@ -174,10 +210,14 @@ type ElementsOf<T extends keyof typeof arrayOf> = InstanceType<(typeof arrayOf)[
  * A tensor's elements as a typed array (F16 and BF16 as raw 16-bit words). Copied, so that it is aligned and its own.
  * @throws TuttiError FILE_INVALID when the tensor is of another type.
  */
-export function tensorElements<T extends keyof typeof arrayOf>(tensor: Tensor, type: T, name = 'tensor'): ElementsOf<T> {
+export function tensorElements<T extends keyof typeof arrayOf>(
+  tensor: Tensor,
+  type: T,
+  name = 'tensor',
+): ElementsOf<T> {
   if (tensor.type !== type) fail(name, `holds ${tensor.type}, expected ${type}`);
   const { buffer } = tensor.bytes.slice();
-  return new arrayOf[type](buffer as ArrayBuffer) as ElementsOf<T>;
+  return new arrayOf[type](buffer) as ElementsOf<T>;
 }
 
 /** A tensor over an array's own bytes. */

@@ -28,8 +28,8 @@ const common = {
 } as const;
 
 const recipes: Readonly<Record<string, Recipe>> = {
-  dense: { ...common, hidden: 112, steps: 6, epochs: 40, quantiseFrom: 30 },
-  sparse: { ...common, hidden: 128, steps: 6, epochs: 50, quantiseFrom: 38, prune: { synapses: 20_000, from: 5, until: 32 } },
+  dense: { ...common, hidden: 112, steps: 6, epochs: 60, quantiseFrom: 45 },
+  sparse: { ...common, hidden: 128, steps: 6, epochs: 60, quantiseFrom: 45, prune: { synapses: 20_000, from: 5, until: 32 } },
 };
 
 export function readMnist(part: 'train' | 't10k'): LabelledImages {

@@ -2,7 +2,14 @@
  * A second opinion on what a network does: plain loops over the description, one neuron and one synapse at a time, in
  * double precision or whole numbers. Shares no code with the engine, and is as slow as that sounds.
  */
-import type { FixedPopulation, FloatPopulation, Parameter, Projection, SpikingNetwork } from '../../host/snn/index.js';
+import type {
+  FixedPopulation,
+  FixedProjection,
+  FloatPopulation,
+  Parameter,
+  Projection,
+  SpikingNetwork,
+} from '../../host/snn/index.js';
 
 export interface ReferenceInput {
   /** spikes[step][population][neuron]: how often it fires. */
@@ -47,7 +54,8 @@ export function synapsesOf(network: SpikingNetwork, projection: Projection): [nu
                 const iy = oy * projection.stride[0] - projection.padding[0] + ky;
                 const ix = ox * projection.stride[1] - projection.padding[1] + kx;
                 if (iy < 0 || iy >= inH || ix < 0 || ix >= inW) continue;
-                const w = projection.weights[((ic * projection.kernel[0] + ky) * projection.kernel[1] + kx) * outC + oc]!;
+                const w =
+                  projection.weights[((ic * projection.kernel[0] + ky) * projection.kernel[1] + kx) * outC + oc]!;
                 found.push([(ic * inH + iy) * inW + ix, (oc * outH + oy) * outW + ox, w]);
               }
   }
@@ -90,12 +98,14 @@ export function simulate(network: SpikingNetwork, input: ReferenceInput, steps: 
       const arrived = receptorCurrents[name]!;
       input.currents?.[step]?.[name]?.forEach((current, n) => (arrived[0]![n]! += current));
       network.projections.forEach((projection, i) => {
+        const shift = fixed ? (projection as FixedProjection).shift : 0;
         if (projection.to !== name) return;
-        const receptor = 'receptors' in p && p.receptors ? p.receptors.findIndex((r) => r.name === projection.receptor) : 0;
+        const receptor =
+          'receptors' in p && p.receptors ? p.receptors.findIndex((r) => r.name === projection.receptor) : 0;
         for (const [pre, post, weight] of synapses[i]!) {
           const delay = typeof projection.delay === 'number' ? projection.delay : projection.delay[pre]!;
           const times = firedThen(projection.from, step - delay)?.[pre] ?? 0;
-          if (times > 0) arrived[receptor]![post]! += times * weight * ('shift' in projection ? 2 ** projection.shift : 1);
+          if (times > 0) arrived[receptor]![post]! += times * weight * 2 ** shift;
         }
       });
       fired[name] = [];

@@ -280,8 +280,14 @@ const recordState: Maker = (d) => {
 function cuba(d: Dice, batch: number, neurons: number, receptors: number) {
   const period = d.int(1, 6);
   const bases = Array.from({ length: receptors + 1 }, () => d.float(0.7, 0.99));
-  const decays = new Float32Array((period + 1) * (receptors + 1));
-  for (let p = 0; p <= period; p++) bases.forEach((base, r) => (decays[p * (receptors + 1) + r] = base ** p));
+  const decays = new Float32Array(2 * (period + 1) * (receptors + 1));
+  for (let p = 0; p <= period; p++) {
+    const row = 2 * p * (receptors + 1);
+    bases.forEach((base, r) => {
+      decays[row + r] = base ** p;
+      decays[row + receptors + 1 + r] = (r === 0 ? 0.75 : base ** p) / bases[0]! ** p;
+    });
+  }
   const state = floats(d, batch * neurons * (receptors + 1), -1, 1);
   for (let b = 0; b < batch; b++) {
     for (let n = 0; n < neurons; n++) if (d.chance(0.1)) state[b * (receptors + 1) * neurons + n] = -1e30;
@@ -301,7 +307,7 @@ const cubaLifStep: Maker = (d) => {
   return {
     name: 'cubaLifStep',
     kernel: kernels.cubaLifStep.body,
-    scalars: [batch, neurons, receptors, period, slots, refractory, d.int(-3, 0), 0.75, -0.25],
+    scalars: [batch, neurons, receptors, period, slots, refractory, d.int(-3, 0), -0.25],
     buffers: [state, decays, spikes.index, ids, words(d, batch * bitWords(neurons), 0, 0xffffffff)],
     firstStep: d.int(0, 9),
     tolerance: 1e-5,

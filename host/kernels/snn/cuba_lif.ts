@@ -21,8 +21,9 @@ const workgroups = (s: { readonly batch: number; readonly neurons: number }, siz
 ];
 
 /**
- * `decays`: rows p = 0 .. period of (A^p, B_1^p, .. B_R^p). `threshold` and `reset` are above the leak potential. `spikeIndex`
- * and `spikeIds` are the population's own ring, with at least refractory + 1 slots.
+ * `decays`: rows p = 0 .. period of (A^p, B_1^p, .. B_R^p, threshold / A^p, B_1^p / A^p, .. B_R^p / A^p); the threshold and
+ * `reset` are above the leak potential. `spikeIndex` and `spikeIds` are the population's own ring, with at least
+ * refractory + 1 slots.
  */
 export const cubaLifStep = defineKernel({
   name: 'cubaLifStep',
@@ -41,13 +42,12 @@ export const cubaLifStep = defineKernel({
     slots: 'u32',
     refractory: 'u32',
     origin: 'i32',
-    threshold: 'f32',
     reset: 'f32',
   },
   usesStep: true,
   elements: (s) => ({
     state: s.batch * s.neurons * (s.receptors + 1),
-    decays: (s.period + 1) * (s.receptors + 1),
+    decays: 2 * (s.period + 1) * (s.receptors + 1),
     spikeIndex: 2 * s.slots * s.batch,
     spikeIds: s.slots * s.batch * s.neurons,
     spikeBits: s.batch * bitWords(s.neurons),
@@ -55,7 +55,9 @@ export const cubaLifStep = defineKernel({
   oracle({ state, decays, spikeIndex, spikeIds, spikeBits, ...s }, step) {
     const { batch, neurons, receptors, period, refractory } = s;
     const phase = (step - s.origin) % period;
-    const decay = (r: number): number => decays[(phase + 1) * (receptors + 1) + r]!;
+    const row = 2 * (phase + 1) * (receptors + 1);
+    const decay = (r: number): number => decays[row + r]!;
+    const ratio = (r: number): number => decays[row + receptors + 1 + r]!;
     const at = (b: number, r: number, n: number): number => (b * (receptors + 1) + r) * neurons + n;
     const restart = (b: number, n: number): void => {
       let rest = f(s.reset);
@@ -65,9 +67,9 @@ export const cubaLifStep = defineKernel({
     spikeBits.fill(0, 0, batch * bitWords(neurons));
     for (let b = 0; b < batch; b++) {
       for (let n = 0; n < neurons; n++) {
-        let v = f(decay(0) * state[at(b, 0, n)]!);
-        for (let r = 1; r <= receptors; r++) v = f(v + f(decay(r) * state[at(b, r, n)]!));
-        if (v > f(s.threshold)) {
+        let v = state[at(b, 0, n)]!;
+        for (let r = 1; r <= receptors; r++) v = f(v + f(ratio(r) * state[at(b, r, n)]!));
+        if (v > ratio(0)) {
           spikeBits[b * bitWords(neurons) + (n >> 5)]! |= 1 << (n & 31);
           if (refractory > 0) state[at(b, 0, n)] = HELD;
           else restart(b, n);
@@ -147,11 +149,11 @@ export const cubaLifPotential = defineKernel({
   usesStep: true,
   elements: (s) => ({
     state: s.batch * s.neurons * (s.receptors + 1),
-    decays: (s.period + 1) * (s.receptors + 1),
+    decays: 2 * (s.period + 1) * (s.receptors + 1),
     v: s.batch * s.neurons,
   }),
   oracle({ state, decays, v, batch, neurons, receptors, period, origin, leak, reset }, step) {
-    const row = ((step - origin + 1) % period) * (receptors + 1);
+    const row = 2 * ((step - origin + 1) % period) * (receptors + 1);
     for (let b = 0; b < batch; b++) {
       const u = b * (receptors + 1) * neurons;
       for (let n = 0; n < neurons; n++) {

@@ -1,0 +1,4 @@
+export function countTests(
+  report: unknown,
+  failure: string | undefined,
+): { passed: number; failed: number; notes: string[] };
