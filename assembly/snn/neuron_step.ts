@@ -2,7 +2,7 @@
 // neurons) at a time, so threads split the neurons at multiples of 32.
 import { neuronBegin, neuronEnd, sampleBegin, sampleEnd } from './share';
 
-/** args: v, input, constants, refractory, spikeBits, batch, neurons, receptors, uniform, subtract, spiking */
+/** args: v, input, constants, refractory, spikeBits, batch, neurons, receptors, uniform, resetMode, spiking */
 export function neuronStepF32(args: usize, step: i32, thread: i32, threads: i32): void {
   const v = load<u32>(args);
   const input = load<u32>(args, 4);
@@ -13,7 +13,7 @@ export function neuronStepF32(args: usize, step: i32, thread: i32, threads: i32)
   const neurons = load<i32>(args, 24);
   const receptors = load<i32>(args, 28);
   const uniform = load<i32>(args, 32) != 0;
-  const subtract = load<i32>(args, 36) != 0;
+  const resetMode = load<i32>(args, 36);
   const spiking = load<i32>(args, 40) != 0;
   const words = (neurons + 31) >> 5;
   const from = neuronBegin(batch, neurons, 32, thread, threads);
@@ -61,7 +61,9 @@ export function neuronStepF32(args: usize, step: i32, thread: i32, threads: i32)
           if (anyHeld) fired = v128.andnot(fired, held);
           if (v128.any_true(fired)) {
             const reset = constant(threshold + rowBytes, uniform);
-            const after = subtract ? f32x4.sub(next, f32x4.sub(level, reset)) : reset;
+            let after = reset;
+            if (resetMode == 1) after = f32x4.sub(next, f32x4.sub(level, reset));
+            else if (resetMode == 2) after = crossings(alpha, before, next, level, reset);
             next = v128.bitselect(after, next, fired);
             const period = i32x4.trunc_sat_f32x4_u(constant(threshold + 2 * rowBytes, uniform));
             v128.store(refractory + at, v128.bitselect(period, v128.load(refractory + at), fired));
@@ -94,7 +96,9 @@ export function neuronStepF32(args: usize, step: i32, thread: i32, threads: i32)
         const level = load<f32>(threshold);
         if (spiking && next > level) {
           const reset = load<f32>(threshold + rowBytes);
-          next = subtract ? next - (level - reset) : reset;
+          if (resetMode == 0) next = reset;
+          else if (resetMode == 1) next = next - (level - reset);
+          else next = afterCrossing(load<f32>(constants + (uniform ? 0 : offset)), before, next, level, reset);
           store<u32>(refractory + at, <u32>load<f32>(threshold + 2 * rowBytes));
           word |= (<u32>1) << (n - base);
         }
@@ -109,6 +113,22 @@ export function neuronStepF32(args: usize, step: i32, thread: i32, threads: i32)
 @inline
 function constant(at: usize, uniform: bool): v128 {
   return uniform ? v128.load32_splat(at) : v128.load(at);
+}
+
+/** Four neurons that crossed their threshold within the step; see afterCrossing in host/kernels/snn/neuron_step.ts. */
+function crossings(alpha: v128, before: v128, next: v128, level: v128, reset: v128): v128 {
+  const one = f32x4.splat(1);
+  const end = f32x4.div(f32x4.sub(next, f32x4.mul(alpha, before)), f32x4.sub(one, alpha));
+  const elapsed = f32x4.max(one, f32x4.div(f32x4.sub(before, end), f32x4.sub(level, end)));
+  const leaky = f32x4.add(end, f32x4.mul(f32x4.sub(reset, end), f32x4.mul(alpha, elapsed)));
+  return v128.bitselect(f32x4.add(reset, f32x4.sub(next, level)), leaky, f32x4.eq(alpha, one));
+}
+
+function afterCrossing(alpha: f32, before: f32, next: f32, level: f32, reset: f32): f32 {
+  if (alpha == 1) return reset + (next - level);
+  const end = (next - alpha * before) / (<f32>1 - alpha);
+  const elapsed = max(<f32>1, (before - end) / (level - end));
+  return end + (reset - end) * (alpha * elapsed);
 }
 
 /** args: v, input, constants, refractory, spikeBits, batch, neurons, uniform, subtract, spiking */

@@ -9,7 +9,7 @@ struct ParamsF32 {
   neurons: u32,
   receptors: u32,
   uniformConstants: u32,
-  subtract: u32,
+  resetMode: u32,
   spiking: u32,
 }
 
@@ -50,6 +50,16 @@ fn collect(fired: bool, neuron: u32, local: u32, sample: u32, neurons: u32) {
   }
 }
 
+// The end of a step in which the potential crossed the threshold and went on from reset.
+fn afterCrossing(alpha: f32, before: f32, next: f32, threshold: f32, reset: f32) -> f32 {
+  if (alpha == 1.0) {
+    return reset + (next - threshold);
+  }
+  let end = (next - alpha * before) / (1.0 - alpha);
+  let elapsed = max(1.0, (before - end) / (threshold - end));
+  return end + (reset - end) * (alpha * elapsed);
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn neuronStepF32(
   @builtin(global_invocation_id) id: vec3u,
@@ -78,7 +88,18 @@ fn neuronStepF32(
       fired = paramsF32.spiking != 0u && next > threshold;
       if (fired) {
         let reset = constantsF32[3u * stride + column];
-        next = select(reset, next - (threshold - reset), paramsF32.subtract != 0u);
+        let alpha = constantsF32[column];
+        switch paramsF32.resetMode {
+          case 0u: {
+            next = reset;
+          }
+          case 1u: {
+            next = next - (threshold - reset);
+          }
+          default: {
+            next = afterCrossing(alpha, vF32[at], next, threshold, reset);
+          }
+        }
         refractory[at] = u32(constantsF32[4u * stride + column]);
       }
       vF32[at] = next;

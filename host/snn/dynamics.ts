@@ -2,7 +2,7 @@
  * From a population's physical parameters to the constants of its step (docs/kernels.md, neuronStepF32 and neuronStepI32).
  * Between two steps the equations are linear, so a step is exact: derived in double precision, rounded once.
  */
-import { valueAt, type FixedPopulation, type FloatPopulation, type Parameter } from './network.js';
+import { valueAt, type CheckedReset, type FixedPopulation, type FloatPopulation, type Parameter } from './network.js';
 
 export interface NeuronConstants<A extends Float32Array | Int32Array> {
   /** Rows of one value (uniform) or one per neuron. */
@@ -10,14 +10,15 @@ export interface NeuronConstants<A extends Float32Array | Int32Array> {
   /** Whether all neurons share their constants. */
   readonly uniform: boolean;
   readonly receptors: number;
-  readonly subtract: boolean;
+  /** What a spike does (docs/kernels.md): 0 to the reset value, 1 lowers by the threshold, 2 resets at the crossing. */
+  readonly resetMode: 0 | 1 | 2;
   readonly spiking: boolean;
 }
 
 /** Rows alpha, bias, threshold, reset, refractorySteps, then kappa and beta of each receptor. */
 export function floatConstants(population: FloatPopulation, dt: number): NeuronConstants<Float32Array> {
   const { tau, resistance, leak, threshold, reset, refractory, receptors } = population;
-  const resetValue = reset?.kind === 'value' ? reset.value : undefined;
+  const resetValue = reset === undefined || reset.kind === 'subtract' ? undefined : reset.value;
   const parts = [
     tau,
     resistance,
@@ -53,7 +54,7 @@ export function floatConstants(population: FloatPopulation, dt: number): NeuronC
       put(6 + 2 * r, Math.exp(-dt / at(receptor.tau)));
     });
   }
-  return { values, uniform, receptors: inputs, subtract: reset?.kind === 'subtract', spiking: threshold !== undefined };
+  return { values, uniform, receptors: inputs, resetMode: resetModeOf(reset), spiking: threshold !== undefined };
 }
 
 /**
@@ -78,7 +79,11 @@ export function fixedConstants(population: FixedPopulation): NeuronConstants<Int
   rows.forEach((row, r) => {
     for (let n = 0; n < count; n++) values[r * count + n] = row === undefined ? 0 : valueAt(row, n);
   });
-  return { values, uniform, receptors: 1, subtract: reset?.kind === 'subtract', spiking: threshold !== undefined };
+  return { values, uniform, receptors: 1, resetMode: resetModeOf(reset), spiking: threshold !== undefined };
+}
+
+function resetModeOf(reset: CheckedReset | undefined): 0 | 1 | 2 {
+  return reset?.kind === 'subtract' ? 1 : reset?.kind === 'crossing' ? 2 : 0;
 }
 
 function isUniform(parameter: Parameter | undefined): boolean {

@@ -27,7 +27,7 @@ import {
 } from '../kernels/snn/index.js';
 import type { DecayFree } from './decay-free.js';
 import { filterRows, toColumns, toMatrix, toRows, type Rows } from './connectivity.js';
-import type { FixedProjection, FloatPopulation, Population, Projection, SpikingNetwork } from './network.js';
+import type { FixedProjection, Population, Projection, SpikingNetwork } from './network.js';
 
 /**
  * How spikes reach their targets. 'scatter' walks the row of every spike; 'dense' adds a whole row of a matrix per spike;
@@ -116,7 +116,7 @@ export interface NeuronBuffers {
   readonly totals: DeviceBuffer;
   readonly receptors: number;
   readonly uniform: boolean;
-  readonly subtract: boolean;
+  readonly resetMode: 0 | 1 | 2;
   readonly spiking: boolean;
   /** When the population runs in decay-free form: `input` holds its whole state, `receptors` counts the rows of that. */
   readonly decayFree?: {
@@ -190,13 +190,12 @@ export function lowerStep(network: SpikingNetwork, shape: StepShape): readonly K
       if (shape.membranes.has(name)) calls.push(cubaLifPotential({ ...common, v, leak: form.leak, reset }));
     } else {
       const step = { v, input, constants, refractory, spikeBits, batch, neurons };
-      const flags = {
-        uniform: Number(state.uniform),
-        subtract: Number(state.subtract),
-        spiking: Number(state.spiking),
-      };
+      const flags = { uniform: Number(state.uniform), spiking: Number(state.spiking) };
+      const { receptors, resetMode } = state;
       calls.push(
-        fixed ? neuronStepI32({ ...step, ...flags }) : neuronStepF32({ ...step, ...flags, receptors: state.receptors }),
+        fixed
+          ? neuronStepI32({ ...step, ...flags, subtract: resetMode })
+          : neuronStepF32({ ...step, ...flags, receptors, resetMode }),
       );
     }
     if (stream !== undefined) {

@@ -15,7 +15,7 @@ export interface MembraneRequest {
 export interface RunRequest {
   /** A `SpikeTrain` for every input population; a `Current` for any other population that is to be driven directly. */
   readonly inputs?: Readonly<Record<string, SpikeTrain | Current>>;
-  /** Default: the longest input. Inputs that are shorter fall silent. */
+  /** Default: the longest input. Shorter inputs fall silent; of longer ones the first `steps` steps are taken. */
   readonly steps?: number;
   /** Number of samples, at most the engine's. Default: that of the inputs. */
   readonly batch?: number;
@@ -116,8 +116,6 @@ export function checkRequest(
         : `is ${String(steps)}; it must be a whole number of at least 1`,
     );
   }
-  if (longest > steps)
-    throw invalid('steps', `is ${steps}, but an input goes on for ${longest}; run that many, or cut the input`);
   const total = steps + (last?.step ?? 0);
   if (total > MOST_STEPS)
     throw invalid(
@@ -126,6 +124,13 @@ export function checkRequest(
     );
   checkOverflow(network, extra, total);
 
+  for (const [name, train] of trains) {
+    if (train.steps > steps) trains.set(name, { ...train, steps, index: train.index.subarray(0, 2 * steps * batch) });
+  }
+  for (const [name, current] of currents) {
+    const values = current.values.subarray(0, steps * batch * current.neurons);
+    if (current.frames > steps) currents.set(name, { ...current, frames: steps, values });
+  }
   return { steps, batch, trains, currents, ...checkRecord(network, request), continues: request.continue ?? false };
 }
 

@@ -46,6 +46,20 @@ interface FiringFields {
   readonly reset?: Reset;
 }
 
+/**
+ * As `Reset`, or 'crossing': the reset happens at the moment within the step at which the potential crossed the threshold, and
+ * the rest of the step integrates on from `value` (exact for a current that is constant in the step). For 'lif' and 'if'
+ * with synapse 'current' and no refractory time; at most one spike a step.
+ */
+export type FloatReset = Reset | { readonly kind: 'crossing'; readonly value?: PerNeuron };
+
+interface FloatFiringFields {
+  /** A neuron fires when its potential is strictly above. */
+  readonly threshold: PerNeuron;
+  /** Default: to value 0. */
+  readonly reset?: FloatReset;
+}
+
 interface FloatFields extends PopulationFields {
   /** Factor from current to potential (NIR's r). Default 1. */
   readonly resistance?: PerNeuron;
@@ -65,7 +79,7 @@ interface RefractoryField {
 export type Synapse = 'current' | 'delta';
 
 /** tau dv/dt = (leak - v) + resistance * I; fires when v > threshold. */
-export interface LifDescription extends FloatFields, FiringFields, RefractoryField {
+export interface LifDescription extends FloatFields, FloatFiringFields, RefractoryField {
   readonly model: 'lif';
   /** Membrane time constant in seconds. */
   readonly tau: PerNeuron;
@@ -92,7 +106,7 @@ export interface LiDescription extends FloatFields {
 }
 
 /** dv/dt = resistance * I; fires when v > threshold. No leak. */
-export interface IfDescription extends FloatFields, FiringFields, RefractoryField {
+export interface IfDescription extends FloatFields, FloatFiringFields, RefractoryField {
   readonly model: 'if';
   readonly synapse?: Synapse;
 }
@@ -222,7 +236,9 @@ export type NetworkDescription = FloatNetworkDescription | FixedNetworkDescripti
 /** A checked parameter: one number for all, or a typed array with one per neuron. */
 export type Parameter = number | Float32Array | Int32Array;
 
-export type CheckedReset = { readonly kind: 'value'; readonly value: Parameter } | { readonly kind: 'subtract' };
+export type CheckedReset =
+  | { readonly kind: 'value' | 'crossing'; readonly value: Parameter }
+  | { readonly kind: 'subtract' };
 
 export interface InputPopulation {
   readonly model: 'input';

@@ -73,11 +73,15 @@ function checkInput(given: Unknowns, head: Head, path: string): InputPopulation 
   return { model: 'input', ...head, maxSpikesPerStep };
 }
 
-function checkReset(given: Unknowns, rule: Rule, size: number, path: string): CheckedReset {
+function checkReset(given: Unknowns, rule: Rule, size: number, path: string, crossing: boolean): CheckedReset {
   if (given.reset === undefined) return { kind: 'value', value: 0 };
   const reset = object(given.reset, `${path}.reset`);
-  const kind = oneOf(reset.kind, ['value', 'subtract'], `${path}.reset.kind`);
-  onlyFields(reset, kind === 'value' ? ['kind', 'value'] : ['kind'], `${path}.reset`);
+  const kind = oneOf(
+    reset.kind,
+    crossing ? (['value', 'subtract', 'crossing'] as const) : (['value', 'subtract'] as const),
+    `${path}.reset.kind`,
+  );
+  onlyFields(reset, kind === 'subtract' ? ['kind'] : ['kind', 'value'], `${path}.reset`);
   if (kind === 'subtract') return { kind };
   return { kind, value: parameter(reset.value, rule, size, `${path}.reset.value`, 0) };
 }
@@ -119,7 +123,7 @@ function checkFloat(
   const { size } = head;
   const read = (field: string, rule: Rule, otherwise?: Parameter): Parameter =>
     parameter(given[field], rule, size, `${path}.${field}`, otherwise);
-  const reset = spiking ? checkReset(given, anyFinite, size, path) : undefined;
+  const reset = spiking ? checkReset(given, anyFinite, size, path, model !== 'cubaLif') : undefined;
   const leak = leaks ? read('leak', anyFinite, 0) : undefined;
   const threshold = spiking ? read('threshold', anyFinite) : undefined;
   if (threshold !== undefined) checkSubtractable(threshold, reset, size, path);
@@ -130,6 +134,9 @@ function checkFloat(
       : (refractory ?? 0);
   if (longest / dt > MOST_REFRACTORY_STEPS) {
     fail(`${path}.refractory`, `is ${longest} s, more than ${MOST_REFRACTORY_STEPS} steps of ${dt} s`);
+  }
+  if (reset?.kind === 'crossing' && (longest > 0 || given.synapse === 'delta')) {
+    fail(`${path}.reset.kind`, "'crossing' needs synapse 'current' and no refractory time");
   }
   const population: FloatPopulation = {
     model,
@@ -193,7 +200,7 @@ function checkFixed(given: Unknowns, model: FixedPopulation['model'], head: Head
   const { size } = head;
   const read = (field: string, rule: Rule, otherwise?: Parameter): Parameter =>
     parameter(given[field], rule, size, `${path}.${field}`, otherwise);
-  const reset = spiking ? checkReset(given, int32, size, path) : undefined;
+  const reset = spiking ? checkReset(given, int32, size, path, false) : undefined;
   const threshold = spiking ? read('threshold', int32) : undefined;
   if (threshold !== undefined) checkSubtractable(threshold, reset, size, path);
   return {

@@ -22,17 +22,18 @@ function stream(d: Dice, neurons: number, batch: number) {
 
 const neuronStepF32: Maker = (d) => {
   const { batch, neurons } = sizes(d);
-  const [receptors, uniform, subtract, spiking] = [pick(d, 1, 1, 2, 3), flag(d), flag(d), pick(d, 0, 1, 1)];
+  const [receptors, uniform, resetMode, spiking] = [pick(d, 1, 1, 2, 3), flag(d), d.int(0, 2), pick(d, 0, 1, 1)];
   const width = uniform ? 1 : neurons;
   const constants = floats(d, (FLOAT_CONSTANT_ROWS + 2 * receptors) * width, -1, 1);
   for (let i = 0; i < width; i++) {
     constants[2 * width + i] = d.float(0.2, 1); // threshold
     constants[4 * width + i] = d.int(0, 3); // refractory steps
+    if (resetMode === 2) constants[i] = d.chance(0.3) ? 1 : d.float(0.3, 0.9); // alpha
   }
   return {
     name: 'neuronStepF32',
     kernel: kernels.neuronStepF32.body,
-    scalars: [batch, neurons, receptors, uniform, subtract, spiking],
+    scalars: [batch, neurons, receptors, uniform, resetMode, spiking],
     buffers: [
       floats(d, batch * neurons),
       floats(d, batch * neurons * receptors),
@@ -41,7 +42,7 @@ const neuronStepF32: Maker = (d) => {
       words(d, batch * bitWords(neurons), 0, 0xffffffff),
     ],
     // One step: a spike that an error of rounding moves would make later steps incomparable.
-    tolerance: 2e-6,
+    tolerance: resetMode === 2 ? 2e-4 : 2e-6,
   };
 };
 

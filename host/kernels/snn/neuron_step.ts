@@ -15,6 +15,19 @@ const workgroups = (s: { readonly batch: number; readonly neurons: number }, siz
   1,
 ];
 
+/**
+ * The potential at the end of a step in which it crossed the threshold and went on from `reset`, for a current that is
+ * constant in the step: with the potential at rest under that current, `end`, both parts are exponentials towards it, and
+ * the time of the crossing cancels. Without a leak (alpha 1) the charge after the crossing is what exceeds the threshold.
+ */
+function afterCrossing(alpha: number, before: number, next: number, threshold: number, reset: number): number {
+  const f = Math.fround;
+  if (alpha === 1) return f(reset + f(next - threshold));
+  const end = f(f(next - f(alpha * before)) / f(1 - alpha));
+  const elapsed = Math.max(1, f(f(before - end) / f(threshold - end)));
+  return f(end + f(f(reset - end) * f(alpha * elapsed)));
+}
+
 export const neuronStepF32 = defineKernel({
   name: 'neuronStepF32',
   buffers: {
@@ -24,7 +37,7 @@ export const neuronStepF32 = defineKernel({
     refractory: ['u32', 'read-write'],
     spikeBits: ['u32', 'read-write'],
   },
-  scalars: { batch: 'u32', neurons: 'u32', receptors: 'u32', uniform: 'u32', subtract: 'u32', spiking: 'u32' },
+  scalars: { batch: 'u32', neurons: 'u32', receptors: 'u32', uniform: 'u32', resetMode: 'u32', spiking: 'u32' },
   elements: (s) => ({
     v: s.batch * s.neurons,
     input: s.batch * s.neurons * s.receptors,
@@ -32,7 +45,7 @@ export const neuronStepF32 = defineKernel({
     refractory: s.batch * s.neurons,
     spikeBits: s.batch * bitWords(s.neurons),
   }),
-  oracle({ v, input, constants, refractory, spikeBits, batch, neurons, receptors, uniform, subtract, spiking }) {
+  oracle({ v, input, constants, refractory, spikeBits, batch, neurons, receptors, uniform, resetMode, spiking }) {
     const f = Math.fround;
     const stride = uniform ? 1 : neurons;
     const words = bitWords(neurons);
@@ -51,10 +64,15 @@ export const neuronStepF32 = defineKernel({
           refractory[at]!--;
           continue;
         }
+        const before = v[at]!;
         v[at] = next;
-        if (spiking && next > constant(2)) {
+        const threshold = constant(2);
+        if (spiking && next > threshold) {
+          const reset = constant(3);
           spikeBits[b * words + (n >> 5)]! |= 1 << (n & 31);
-          v[at] = subtract ? f(next - f(constant(2) - constant(3))) : constant(3);
+          if (resetMode === 0) v[at] = reset;
+          else if (resetMode === 1) v[at] = f(next - f(threshold - reset));
+          else v[at] = afterCrossing(constant(0), before, next, threshold, reset);
           refractory[at] = constant(4);
         }
       }
