@@ -47,11 +47,15 @@ export class TuttiError extends Error {
 export class DeviceLostError extends TuttiError {
   override readonly name: string = 'DeviceLostError';
   constructor(deviceId: string, reason: string, cause?: unknown) {
-    super('DEVICE_LOST', `device ${deviceId} was lost (${reason}); its buffers are gone, replay the work on another device`, {
-      where: deviceId,
-      cause,
-      facts: { reason },
-    });
+    super(
+      'DEVICE_LOST',
+      `device ${deviceId} was lost (${reason}); its buffers are gone, replay the work on another device`,
+      {
+        where: deviceId,
+        cause,
+        facts: { reason },
+      },
+    );
   }
 }
 
@@ -67,7 +71,14 @@ export class MemoryRefusedError extends TuttiError {
   readonly budget: number;
   readonly inUse: number;
   readonly holders: readonly MemoryHolder[];
-  constructor(deviceId: string, holder: string, need: number, budget: number, inUse: number, holders: readonly MemoryHolder[]) {
+  constructor(
+    deviceId: string,
+    holder: string,
+    need: number,
+    budget: number,
+    inUse: number,
+    holders: readonly MemoryHolder[],
+  ) {
     const largest = holders
       .slice(0, 3)
       .map((h) => `${h.holder} ${h.bytes} B`)

@@ -26,7 +26,13 @@ export function cubaNetwork(neurons: number, seed: number): SpikingNetwork {
   const sizes = { e: excitatory, i: neurons - excitatory } as const;
   const connect = (from: 'e' | 'i', to: 'e' | 'i', salt: number) => {
     const weight = from === 'e' ? 1.62 : -9;
-    const synapses = randomSparse({ pre: sizes[from], post: sizes[to], probability: 80 / neurons, weight, seed: seed + salt });
+    const synapses = randomSparse({
+      pre: sizes[from],
+      post: sizes[to],
+      probability: 80 / neurons,
+      weight,
+      seed: seed + salt,
+    });
     return { ...synapses, from, to, receptor: from === 'e' ? 'excitatory' : 'inhibitory', delay: 1 };
   };
   return defineNetwork({

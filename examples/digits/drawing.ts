@@ -108,7 +108,8 @@ export function likeMnist(drawing: ImageData): Uint8Array | undefined {
         for (let j = Math.floor(v); j < v + scale; j++) {
           for (let i = Math.floor(u); i < u + scale; i++) {
             if (i < 0 || j < 0 || i >= SIDE || j >= SIDE) continue;
-            const covered = (Math.min(i + 1, u + scale) - Math.max(i, u)) * (Math.min(j + 1, v + scale) - Math.max(j, v));
+            const covered =
+              (Math.min(i + 1, u + scale) - Math.max(i, u)) * (Math.min(j + 1, v + scale) - Math.max(j, v));
             grey[j * SIDE + i]! += value * covered;
           }
         }

@@ -100,7 +100,9 @@ function show(result: RunResult, microseconds: number): void {
   });
   element('time').textContent = `${microseconds.toFixed(0)} µs`;
   element('events').textContent = result.synapticEvents.toLocaleString('en');
-  element('spikes').textContent = (result.spikes['input']!.ids.length + result.spikes['hidden']!.ids.length).toLocaleString('en');
+  element('spikes').textContent = (
+    result.spikes['input']!.ids.length + result.spikes['hidden']!.ids.length
+  ).toLocaleString('en');
   document.body.dataset['answered'] = `${chosen} ${label}`;
   play();
 }
@@ -153,7 +155,11 @@ async function listBackends(): Promise<void> {
     if (device.kind !== 'wasm') continue;
     add('wasm', 'WebAssembly, 1 thread', why);
     const threads = device.threads ?? 1;
-    add('wasm-threads', `WebAssembly, ${threads} threads`, why ?? (threads > 1 ? undefined : 'one processor, or the page is not cross-origin isolated'));
+    add(
+      'wasm-threads',
+      `WebAssembly, ${threads} threads`,
+      why ?? (threads > 1 ? undefined : 'one processor, or the page is not cross-origin isolated'),
+    );
   }
 }
 
@@ -163,7 +169,9 @@ async function start(): Promise<void> {
     row.append(String(digit), document.createElement('span'));
     votes.append(row);
   }
-  const [file, imageBytes, labelBytes] = await Promise.all(['network.safetensors', 'images.idx', 'labels.idx'].map(fetched));
+  const [file, imageBytes, labelBytes] = await Promise.all(
+    ['network.safetensors', 'images.idx', 'labels.idx'].map(fetched),
+  );
   network = loadNetwork(file!);
   const images = parseIdx(imageBytes!).data;
   const labels = parseIdx(labelBytes!).data;

@@ -48,7 +48,11 @@ function stepLabels({ context, width, height, colour }: Surface, steps: number):
 }
 
 /** Draws the first `until` steps (may be fractional) of several populations, one band above the other. */
-export function drawRaster(canvas: HTMLCanvasElement, trains: readonly { name: string; train: SpikeTrain }[], until: number): void {
+export function drawRaster(
+  canvas: HTMLCanvasElement,
+  trains: readonly { name: string; train: SpikeTrain }[],
+  until: number,
+): void {
   const area = surface(canvas);
   const { context, height, colour } = area;
   const steps = trains[0]!.train.steps;
@@ -75,7 +79,13 @@ export function drawRaster(canvas: HTMLCanvasElement, trains: readonly { name: s
 }
 
 /** Draws ten traces [steps][neurons] up to `until`, the winner's in the accent colour. */
-export function drawTraces(canvas: HTMLCanvasElement, values: ArrayLike<number>, neurons: number, until: number, best: number): void {
+export function drawTraces(
+  canvas: HTMLCanvasElement,
+  values: ArrayLike<number>,
+  neurons: number,
+  until: number,
+  best: number,
+): void {
   const area = surface(canvas);
   const { context, height, colour } = area;
   const steps = values.length / neurons;

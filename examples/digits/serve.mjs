@@ -69,7 +69,9 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const port = at < 0 ? 8080 : Number(process.argv[at + 1]);
   await buildPage();
   const { url } = await servePage(port).catch((error) => {
-    console.error(error.code === 'EADDRINUSE' ? `port ${port} is taken; try npm run web -- --port ${port + 1}` : error.message);
+    console.error(
+      error.code === 'EADDRINUSE' ? `port ${port} is taken; try npm run web -- --port ${port + 1}` : error.message,
+    );
     process.exit(1);
   });
   console.log(`draw a digit at ${url} (Ctrl-C to stop)`);

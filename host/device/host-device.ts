@@ -72,12 +72,14 @@ export function createHostDevice(parts: HostDeviceParts): HostDevice {
       if (gone) throw gone;
       return Promise.race([operation(), whenGone]);
     });
-    const settled: Promise<unknown> = result.then(
-      () => {},
-      () => {},
-    ).then(() => {
-      if (tail === settled) tail = undefined;
-    });
+    const settled: Promise<unknown> = result
+      .then(
+        () => {},
+        () => {},
+      )
+      .then(() => {
+        if (tail === settled) tail = undefined;
+      });
     tail = settled;
     return result;
   };
@@ -85,10 +87,18 @@ export function createHostDevice(parts: HostDeviceParts): HostDevice {
   const own = (buffer: DeviceBuffer, doing: string): HostBuffer => {
     if (gone) throw gone;
     if (buffer.device !== device) {
-      throw new TuttiError('KERNEL_ARGUMENT', `${doing}: buffer "${buffer.label}" belongs to device ${buffer.device.id}, not to ${id}`, { where: id });
+      throw new TuttiError(
+        'KERNEL_ARGUMENT',
+        `${doing}: buffer "${buffer.label}" belongs to device ${buffer.device.id}, not to ${id}`,
+        { where: id },
+      );
     }
     if (buffer.released) {
-      throw new TuttiError('BUFFER_RELEASED', `${doing}: buffer "${buffer.label}" on ${id} was released; allocate it again`, { where: id });
+      throw new TuttiError(
+        'BUFFER_RELEASED',
+        `${doing}: buffer "${buffer.label}" on ${id} was released; allocate it again`,
+        { where: id },
+      );
     }
     return buffer as HostBuffer;
   };
@@ -123,13 +133,21 @@ export function createHostDevice(parts: HostDeviceParts): HostDevice {
     allocate(bytes, label) {
       if (gone) throw gone;
       if (!Number.isSafeInteger(bytes) || bytes < 0) {
-        throw new TuttiError('KERNEL_ARGUMENT', `allocate("${label}"): size must be a whole number of bytes >= 0, got ${bytes}`, { where: id });
+        throw new TuttiError(
+          'KERNEL_ARGUMENT',
+          `allocate("${label}"): size must be a whole number of bytes >= 0, got ${bytes}`,
+          { where: id },
+        );
       }
       if (bytes > capabilities.maxBufferBytes) {
-        throw new TuttiError('LIMIT_EXCEEDED', `allocate("${label}"): ${bytes} B exceed the largest buffer of ${id}, ${capabilities.maxBufferBytes} B`, {
-          where: id,
-          facts: { need: bytes, limit: capabilities.maxBufferBytes },
-        });
+        throw new TuttiError(
+          'LIMIT_EXCEEDED',
+          `allocate("${label}"): ${bytes} B exceed the largest buffer of ${id}, ${capabilities.maxBufferBytes} B`,
+          {
+            where: id,
+            facts: { need: bytes, limit: capabilities.maxBufferBytes },
+          },
+        );
       }
       const lease = memory.lease(roundUp4(bytes), label);
       let address: number;
@@ -188,7 +206,10 @@ export function createHostDevice(parts: HostDeviceParts): HostDevice {
       if (gone) throw gone;
       throwIfAborted(signal, `run on ${id}`);
       if (!Number.isSafeInteger(steps) || steps < 0 || !Number.isSafeInteger(firstStep)) {
-        throw new TuttiError('OPTION_INVALID', `run on ${id}: steps must be a whole number >= 0 and firstStep a whole number, got ${steps}, ${firstStep}`);
+        throw new TuttiError(
+          'OPTION_INVALID',
+          `run on ${id}: steps must be a whole number >= 0 and firstStep a whole number, got ${steps}, ${firstStep}`,
+        );
       }
       for (const call of calls) for (const buffer of call.buffers) own(buffer, `kernel ${call.kernel.name}`);
       if (calls.length === 0 || steps === 0) return tail ? enqueue(() => {}) : undefined;
@@ -216,7 +237,10 @@ export function createHostDevice(parts: HostDeviceParts): HostDevice {
     },
     async close() {
       if (gone) return;
-      end(new TuttiError('DEVICE_CLOSED', `device ${id} was closed by its owner`, { where: id }), { reason: 'destroyed', message: 'closed by its owner' });
+      end(new TuttiError('DEVICE_CLOSED', `device ${id} was closed by its owner`, { where: id }), {
+        reason: 'destroyed',
+        message: 'closed by its owner',
+      });
       await executor.close();
     },
     [Symbol.asyncDispose]: () => device.close(),

@@ -25,7 +25,9 @@ export interface MemoryBudget {
 
 export function createMemoryBudget(deviceId: string, budget: number): MemoryBudget {
   if (!Number.isSafeInteger(budget) || budget <= 0) {
-    throw new TuttiError('OPTION_INVALID', `memoryBudget must be a positive whole number of bytes, got ${budget}`, { where: deviceId });
+    throw new TuttiError('OPTION_INVALID', `memoryBudget must be a positive whole number of bytes, got ${budget}`, {
+      where: deviceId,
+    });
   }
   const held = new Map<string, number>();
   let inUse = 0;
@@ -46,7 +48,9 @@ export function createMemoryBudget(deviceId: string, budget: number): MemoryBudg
 
   const checked = (bytes: number): number => {
     if (!Number.isSafeInteger(bytes) || bytes < 0) {
-      throw new TuttiError('OPTION_INVALID', `a memory lease needs a whole number of bytes >= 0, got ${bytes}`, { where: deviceId });
+      throw new TuttiError('OPTION_INVALID', `a memory lease needs a whole number of bytes >= 0, got ${bytes}`, {
+        where: deviceId,
+      });
     }
     return bytes;
   };
@@ -73,7 +77,11 @@ export function createMemoryBudget(deviceId: string, budget: number): MemoryBudg
           return released;
         },
         resize(next) {
-          if (released) throw new TuttiError('BUFFER_RELEASED', `the lease of "${holder}" on ${deviceId} was released; take a new one`);
+          if (released)
+            throw new TuttiError(
+              'BUFFER_RELEASED',
+              `the lease of "${holder}" on ${deviceId} was released; take a new one`,
+            );
           claim(holder, checked(next) - size);
           size = next;
         },

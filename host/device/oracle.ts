@@ -1,6 +1,6 @@
 /** A device that runs every kernel's plain-TypeScript oracle: slow, clear, and the reference that the others are held to. */
 import { TuttiError } from '../errors.js';
-import { ELEMENT_BYTES, type Device, type KernelCall, type TypedView } from './device.js';
+import { type ELEMENT_BYTES, type Device, type KernelCall, type TypedView } from './device.js';
 import { createHostDevice, type HostBuffer } from './host-device.js';
 
 export interface OracleDeviceOptions {

@@ -71,6 +71,10 @@ export function createWasmHeap(base: number, ensure: (bytes: number) => void): W
         after.bytes += bytes;
       } else free.splice(at, 0, { address, bytes });
     },
-    statistics: () => ({ liveBlocks: live.size, liveBytes, freeBytes: free.reduce((sum, block) => sum + block.bytes, 0) }),
+    statistics: () => ({
+      liveBlocks: live.size,
+      liveBytes,
+      freeBytes: free.reduce((sum, block) => sum + block.bytes, 0),
+    }),
   };
 }

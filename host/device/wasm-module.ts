@@ -15,10 +15,14 @@ export function compileWasm(source: WasmModuleSource, shared: boolean): Promise<
     const bytes = shared ? source.bytes : withUnsharedMemory(source.bytes, source.name);
     module = WebAssembly.compile(bytes as BufferSource).catch((cause: unknown) => {
       compiled.delete(key);
-      throw new TuttiError('DEVICE_UNAVAILABLE', `the Wasm module "${source.name}" does not compile here; SIMD is needed`, {
-        where: source.name,
-        cause,
-      });
+      throw new TuttiError(
+        'DEVICE_UNAVAILABLE',
+        `the Wasm module "${source.name}" does not compile here; SIMD is needed`,
+        {
+          where: source.name,
+          cause,
+        },
+      );
     });
     compiled.set(key, module);
   }
@@ -46,7 +50,8 @@ export function withUnsharedMemory(module: Uint8Array, name = 'Wasm module'): Ui
     const length = leb();
     at += length;
   };
-  if (bytes.length < 8 || bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d) fail('is not a Wasm module');
+  if (bytes.length < 8 || bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d)
+    fail('is not a Wasm module');
   at = 8;
   while (at < bytes.length) {
     const section = byte();

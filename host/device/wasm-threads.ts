@@ -54,7 +54,11 @@ interface Port {
 }
 
 /** @param onFailure called once when a worker dies or throws; the memory is then in an unknown state */
-export async function startWasmThreads(count: number, workerUrl: string | URL | undefined, onFailure: (why: string) => void): Promise<WasmThreads> {
+export async function startWasmThreads(
+  count: number,
+  workerUrl: string | URL | undefined,
+  onFailure: (why: string) => void,
+): Promise<WasmThreads> {
   const ports: Port[] = [];
   let waiting: ((error: TuttiError) => void) | undefined;
   let closed = false;
@@ -98,7 +102,10 @@ export async function startWasmThreads(count: number, workerUrl: string | URL | 
 
 async function openPort(workerUrl: string | URL | undefined): Promise<Port> {
   if (typeof Worker === 'function') {
-    const blob = workerUrl === undefined ? URL.createObjectURL(new Blob([wasmWorkerSource], { type: 'text/javascript' })) : undefined;
+    const blob =
+      workerUrl === undefined
+        ? URL.createObjectURL(new Blob([wasmWorkerSource], { type: 'text/javascript' }))
+        : undefined;
     const worker = new Worker(blob ?? workerUrl!);
     return {
       post: (message) => worker.postMessage(message),
@@ -117,9 +124,13 @@ async function openPort(workerUrl: string | URL | undefined): Promise<Port> {
   }
   // The specifier is computed so that bundlers for browsers, where this line never runs, leave it alone.
   const specifier = ['node', 'worker_threads'].join(':');
-  const threads = (await import(/* @vite-ignore */ /* webpackIgnore: true */ specifier)) as typeof import('node:worker_threads');
+  const threads = (await import(
+    /* @vite-ignore */ /* webpackIgnore: true */ specifier
+  )) as typeof import('node:worker_threads');
   const worker =
-    workerUrl === undefined ? new threads.Worker(wasmWorkerSource, { eval: true }) : new threads.Worker(new URL(workerUrl));
+    workerUrl === undefined
+      ? new threads.Worker(wasmWorkerSource, { eval: true })
+      : new threads.Worker(new URL(workerUrl));
   worker.unref();
   return {
     post: (message) => worker.postMessage(message),

@@ -41,7 +41,8 @@ const CACHED_LISTS = 64;
 export function describeWasm(): WasmReport {
   const processors = globalThis.navigator?.hardwareConcurrency ?? nodeProcessors() ?? 1;
   const sharedMemory =
-    typeof SharedArrayBuffer === 'function' && (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
+    typeof SharedArrayBuffer === 'function' &&
+    (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
   if (typeof WebAssembly !== 'object') {
     return { available: false, why: 'this host has no WebAssembly', simd: false, sharedMemory, processors };
   }
@@ -61,7 +62,11 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   throwIfAborted(options.signal, `opening ${id}`);
   const asked = options.threads === 'auto' ? Math.min(64, report.processors) : (options.threads ?? 1);
   if (!Number.isInteger(asked) || asked < 1 || asked > 64) {
-    throw new TuttiError('OPTION_INVALID', `threads must be 'auto' or a whole number from 1 to 64, got ${String(options.threads)}`, { where: id });
+    throw new TuttiError(
+      'OPTION_INVALID',
+      `threads must be 'auto' or a whole number from 1 to 64, got ${String(options.threads)}`,
+      { where: id },
+    );
   }
   const budget = options.memoryBudget ?? 2 ** 30;
   if (!(budget > 0) || budget > 2 ** 32) {
@@ -89,11 +94,15 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
     try {
       memory.grow(Math.ceil(pages));
     } catch (cause) {
-      throw new TuttiError('MEMORY_REFUSED', `the host could not grow Wasm memory of ${id} from ${have} to ${need} B`, { where: id, cause });
+      throw new TuttiError('MEMORY_REFUSED', `the host could not grow Wasm memory of ${id} from ${have} to ${need} B`, {
+        where: id,
+        cause,
+      });
     }
     bytes = new Uint8Array(memory.buffer);
     words = new Int32Array(memory.buffer);
-    if (need > memory.buffer.byteLength) throw new TuttiError('MEMORY_REFUSED', `Wasm memory of ${id} is full`, { where: id });
+    if (need > memory.buffer.byteLength)
+      throw new TuttiError('MEMORY_REFUSED', `Wasm memory of ${id} is full`, { where: id });
   });
   const control = heap.allocate(CONTROL_WORDS * 4);
 
@@ -146,7 +155,8 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
       const compiled = await compileWasm(module, shared);
       const functions = kernels.map((kernel) => {
         const index = nextIndex++;
-        if (index >= TABLE_SIZE) throw new TuttiError('LIMIT_EXCEEDED', `${id} holds at most ${TABLE_SIZE - 1} kernels`);
+        if (index >= TABLE_SIZE)
+          throw new TuttiError('LIMIT_EXCEEDED', `${id} holds at most ${TABLE_SIZE - 1} kernels`);
         return { kernel, index };
       });
       if (pool) {
@@ -157,7 +167,9 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
         for (const { kernel, index } of functions) {
           const body = exports[kernel.name];
           if (typeof body !== 'function') {
-            throw new TuttiError('KERNEL_UNSUPPORTED', `Wasm module "${module.name}" has no kernel "${kernel.name}"`, { where: kernel.name });
+            throw new TuttiError('KERNEL_UNSUPPORTED', `Wasm module "${module.name}" has no kernel "${kernel.name}"`, {
+              where: kernel.name,
+            });
           }
           table.set(index, body);
         }
@@ -210,14 +222,23 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
       return count;
     };
 
-    const runThreads = async (calls: readonly KernelCall[], list: List, firstStep: number, steps: number, options: RunOptions): Promise<number> => {
+    const runThreads = async (
+      calls: readonly KernelCall[],
+      list: List,
+      firstStep: number,
+      steps: number,
+      options: RunOptions,
+    ): Promise<number> => {
       words.fill(0, control >> 2, (control >> 2) + CONTROL_WORDS);
       const { signal, onProgress } = options;
       const abort = (): void => void Atomics.store(words, control >> 2, 1);
       signal?.addEventListener('abort', abort, { once: true });
       const total = options.steps ?? 1;
       const timer = onProgress
-        ? setInterval(() => onProgress({ done: total - steps + Atomics.load(words, (control >> 2) + 3), total, what: 'steps' }), 50)
+        ? setInterval(
+            () => onProgress({ done: total - steps + Atomics.load(words, (control >> 2) + 3), total, what: 'steps' }),
+            50,
+          )
         : undefined;
       try {
         const replies = await pool!.ask((thread) => ({
@@ -253,8 +274,16 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
           throwIfAborted(signal, `warming up ${id}`);
           // One load at a time: threads answer one question at a time.
           const before = loaded.get('last') ?? Promise.resolve();
-          const loading = before.then(() => load(group[0]!.wasm.module, group.filter((kernel) => !indices.has(kernel))));
-          loaded.set('last', loading.catch(() => {}));
+          const loading = before.then(() =>
+            load(
+              group[0]!.wasm.module,
+              group.filter((kernel) => !indices.has(kernel)),
+            ),
+          );
+          loaded.set(
+            'last',
+            loading.catch(() => {}),
+          );
           await loading;
           onProgress?.({ done: (done += group.length), total: missing.length, what: `Wasm module ${name}` });
         }
@@ -270,7 +299,6 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
     };
   }
 }
-
 
 function nodeProcessors(): number | undefined {
   const host = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };

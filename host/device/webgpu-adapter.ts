@@ -34,7 +34,11 @@ async function dawn(): Promise<GPU> {
   try {
     module = (await importNode(['web', 'gpu'].join(''))) as typeof module;
   } catch (cause) {
-    throw new TuttiError('DEVICE_UNAVAILABLE', 'the optional package "webgpu" is not installed; `npm install webgpu` adds WebGPU to Node', { cause });
+    throw new TuttiError(
+      'DEVICE_UNAVAILABLE',
+      'the optional package "webgpu" is not installed; `npm install webgpu` adds WebGPU to Node',
+      { cause },
+    );
   }
   const gpu = module.create([]);
   instances.push(gpu);
@@ -47,7 +51,10 @@ async function fileExists(path: string): Promise<boolean> {
 }
 
 /** An adapter is used up by requestDevice, so each device asks for its own. @throws TuttiError DEVICE_UNAVAILABLE, saying why and what to do. */
-export async function findAdapter(options: { readonly software: SoftwareChoice; readonly powerPreference?: GPUPowerPreference | undefined }): Promise<FoundAdapter> {
+export async function findAdapter(options: {
+  readonly software: SoftwareChoice;
+  readonly powerPreference?: GPUPowerPreference | undefined;
+}): Promise<FoundAdapter> {
   const request = options.powerPreference === undefined ? {} : { powerPreference: options.powerPreference };
   const node = nodeProcess();
   if (!node || (globalThis as { navigator?: Navigator }).navigator?.gpu) {
@@ -61,7 +68,11 @@ export async function findAdapter(options: { readonly software: SoftwareChoice; 
       );
     }
     const adapter = await gpu.requestAdapter(request);
-    if (!adapter) throw new TuttiError('DEVICE_UNAVAILABLE', 'this browser has WebGPU but no adapter: the GPU is blocked or has no driver');
+    if (!adapter)
+      throw new TuttiError(
+        'DEVICE_UNAVAILABLE',
+        'this browser has WebGPU but no adapter: the GPU is blocked or has no driver',
+      );
     return accept(adapter, options.software, []);
   }
   const preset = node.env['VK_DRIVER_FILES'] ?? node.env['VK_ICD_FILENAMES'];
@@ -83,14 +94,20 @@ export async function findAdapter(options: { readonly software: SoftwareChoice; 
   node.env['XDG_RUNTIME_DIR'] ??= '/tmp';
   const adapter = await (await dawn()).requestAdapter(request);
   if (!adapter) {
-    throw new TuttiError('DEVICE_UNAVAILABLE', `WebGPU found no adapter, not even SwiftShader (${SWIFTSHADER}); is libvulkan1 installed?`);
+    throw new TuttiError(
+      'DEVICE_UNAVAILABLE',
+      `WebGPU found no adapter, not even SwiftShader (${SWIFTSHADER}); is libvulkan1 installed?`,
+    );
   }
   return accept(adapter, options.software, ['no GPU driver was found; running on SwiftShader, a software GPU']);
 }
 
 function accept(adapter: GPUAdapter, software: SoftwareChoice, notices: readonly string[]): FoundAdapter {
   if (software === 'never' && isSoftware(adapter)) {
-    throw new TuttiError('DEVICE_UNAVAILABLE', `the only WebGPU adapter is software (${describeAdapter(adapter)}), and software: 'never' was asked for`);
+    throw new TuttiError(
+      'DEVICE_UNAVAILABLE',
+      `the only WebGPU adapter is software (${describeAdapter(adapter)}), and software: 'never' was asked for`,
+    );
   }
   return { adapter, notices };
 }

@@ -31,7 +31,8 @@ export function createPipelineCache(device: GPUDevice, capabilities: Capabilitie
     const constants: Record<string, number> = {};
     if (/override\s+WORKGROUP_SIZE\b/.test(source)) constants['WORKGROUP_SIZE'] = workgroupSize;
     const sizes = capabilities.subgroupSize;
-    if (/override\s+SUBGROUP_SIZE\b/.test(source) && sizes && sizes.min === sizes.max) constants['SUBGROUP_SIZE'] = sizes.min;
+    if (/override\s+SUBGROUP_SIZE\b/.test(source) && sizes && sizes.min === sizes.max)
+      constants['SUBGROUP_SIZE'] = sizes.min;
     const layout = device.createBindGroupLayout({
       label: kernel.name,
       entries: [
@@ -90,7 +91,11 @@ export function createPipelineCache(device: GPUDevice, capabilities: Capabilitie
 export function chooseVariant(kernel: KernelBody, capabilities: Capabilities): WgslVariant {
   const variant = kernel.wgsl.variants.find((v) => v.requires.every((feature) => capabilities.features.has(feature)));
   if (!variant) {
-    throw new TuttiError('KERNEL_UNSUPPORTED', `kernel ${kernel.name} has no WGSL variant for the features of ${capabilities.name}`, { where: kernel.name });
+    throw new TuttiError(
+      'KERNEL_UNSUPPORTED',
+      `kernel ${kernel.name} has no WGSL variant for the features of ${capabilities.name}`,
+      { where: kernel.name },
+    );
   }
   return variant;
 }

@@ -5,7 +5,16 @@
  */
 import { abortedError, DeviceLostError, throwIfAborted, TuttiError } from '../errors.js';
 import { createBufferPool, type BufferPoolStatistics } from './buffer-pool.js';
-import type { Capabilities, Device, DeviceBuffer, DeviceLost, KernelBody, KernelCall, LongCallOptions, RunOptions } from './device.js';
+import type {
+  Capabilities,
+  Device,
+  DeviceBuffer,
+  DeviceLost,
+  KernelBody,
+  KernelCall,
+  LongCallOptions,
+  RunOptions,
+} from './device.js';
 import { createMemoryBudget } from './memory-budget.js';
 import { describeAdapter, findAdapter, isSoftware } from './webgpu-adapter.js';
 import { createPipelineCache, type KernelPipeline } from './webgpu-pipelines.js';
@@ -52,7 +61,8 @@ const states = new WeakMap<Device, GpuState>();
 
 function stateOf(device: Device): GpuState {
   const state = states.get(device);
-  if (!state) throw new TuttiError('OPTION_INVALID', `${device.id} is not a WebGPU device of this process`, { where: device.id });
+  if (!state)
+    throw new TuttiError('OPTION_INVALID', `${device.id} is not a WebGPU device of this process`, { where: device.id });
   return state;
 }
 
@@ -82,7 +92,10 @@ export async function createWebGpuDevice(options: WebGpuDeviceOptions = {}): Pro
   const id = options.id ?? 'webgpu';
   throwIfAborted(options.signal, `opening ${id}`);
   const disabled = options.disableFeatures ?? [];
-  const { adapter, notices } = await findAdapter({ software: options.software ?? 'auto', powerPreference: options.powerPreference });
+  const { adapter, notices } = await findAdapter({
+    software: options.software ?? 'auto',
+    powerPreference: options.powerPreference,
+  });
   const features = WANTED_FEATURES.filter((name) => adapter.features.has(name) && !disabled.includes(name));
   const limits = adapter.limits;
   let gpu: GPUDevice;
@@ -101,7 +114,11 @@ export async function createWebGpuDevice(options: WebGpuDeviceOptions = {}): Pro
       },
     });
   } catch (cause) {
-    throw new TuttiError('DEVICE_UNAVAILABLE', `the adapter "${describeAdapter(adapter)}" refused a device: ${String(cause)}`, { where: id, cause });
+    throw new TuttiError(
+      'DEVICE_UNAVAILABLE',
+      `the adapter "${describeAdapter(adapter)}" refused a device: ${String(cause)}`,
+      { where: id, cause },
+    );
   }
   if (options.signal?.aborted) {
     gpu.destroy();
@@ -177,7 +194,9 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
     rejectGone(error);
     resolveLost(why);
   };
-  void gpu.lost.then((info) => end(new DeviceLostError(id, info.message || info.reason), { reason: 'lost', message: info.message }));
+  void gpu.lost.then((info) =>
+    end(new DeviceLostError(id, info.message || info.reason), { reason: 'lost', message: info.message }),
+  );
   /** The first validation error that no scope caught; the next run reports it. */
   let stray: string | undefined;
   gpu.onuncapturederror = (event) => (stray ??= event.error.message);
@@ -205,10 +224,18 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
   const own = (buffer: DeviceBuffer, doing: string): GpuBuffer => {
     if (gone) throw gone;
     if (buffer.device !== device) {
-      throw new TuttiError('KERNEL_ARGUMENT', `${doing}: buffer "${buffer.label}" belongs to device ${buffer.device.id}, not to ${id}`, { where: id });
+      throw new TuttiError(
+        'KERNEL_ARGUMENT',
+        `${doing}: buffer "${buffer.label}" belongs to device ${buffer.device.id}, not to ${id}`,
+        { where: id },
+      );
     }
     if (buffer.released) {
-      throw new TuttiError('BUFFER_RELEASED', `${doing}: buffer "${buffer.label}" on ${id} was released; allocate it again`, { where: id });
+      throw new TuttiError(
+        'BUFFER_RELEASED',
+        `${doing}: buffer "${buffer.label}" on ${id} was released; allocate it again`,
+        { where: id },
+      );
     }
     return buffer as GpuBuffer;
   };
@@ -240,9 +267,13 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
     const dispatches = calls.map((call, i) => {
       const counts = call.kernel.wgsl.workgroups(call.scalars, ready[i]!.workgroupSize);
       if (counts.some((count) => count > MAX_DISPATCH)) {
-        throw new TuttiError('LIMIT_EXCEEDED', `kernel ${call.kernel.name} needs ${counts.join(' x ')} workgroups; WebGPU allows ${MAX_DISPATCH} a dimension`, {
-          where: call.kernel.name,
-        });
+        throw new TuttiError(
+          'LIMIT_EXCEEDED',
+          `kernel ${call.kernel.name} needs ${counts.join(' x ')} workgroups; WebGPU allows ${MAX_DISPATCH} a dimension`,
+          {
+            where: call.kernel.name,
+          },
+        );
       }
       return counts;
     });
@@ -256,14 +287,22 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
   // Bind groups point at this one buffer; each submit's scalars are written before it, in queue order.
   const slot = Math.max(align, 256);
   const arena = {
-    buffer: gpu.createBuffer({ label: `${id} scalars`, size: slot * (DISPATCHES_PER_SUBMIT + 1), usage: UNIFORM | COPY_DST }),
+    buffer: gpu.createBuffer({
+      label: `${id} scalars`,
+      size: slot * (DISPATCHES_PER_SUBMIT + 1),
+      usage: UNIFORM | COPY_DST,
+    }),
     words: new DataView(new ArrayBuffer(slot * (DISPATCHES_PER_SUBMIT + 1))),
   };
 
   /** Encodes and submits as many whole steps as fit (at least one), and returns how many. */
   const submit = (calls: readonly KernelCall[], list: PreparedList, firstStep: number, steps: number): number => {
     if (calls.length > DISPATCHES_PER_SUBMIT) {
-      throw new TuttiError('LIMIT_EXCEEDED', `a list of ${calls.length} kernel calls is longer than ${DISPATCHES_PER_SUBMIT}; split it`, { where: id });
+      throw new TuttiError(
+        'LIMIT_EXCEEDED',
+        `a list of ${calls.length} kernel calls is longer than ${DISPATCHES_PER_SUBMIT}; split it`,
+        { where: id },
+      );
     }
     const count = Math.max(1, Math.min(steps, Math.floor(DISPATCHES_PER_SUBMIT / calls.length)));
     let slots = 0;
@@ -288,12 +327,12 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
         if (x === 0 || y === 0 || z === 0) continue;
         const { pipeline } = list.pipelines[i]!;
         if (pipeline !== bound) pass.setPipeline((bound = pipeline));
-        pass.setBindGroup(0, list.groups[i]!, [offset]);
+        pass.setBindGroup(0, list.groups[i], [offset]);
         pass.dispatchWorkgroups(x, y, z);
       }
     }
     pass.end();
-    gpu.queue.writeBuffer(arena.buffer, 0, arena.words.buffer as ArrayBuffer, 0, slot * slots);
+    gpu.queue.writeBuffer(arena.buffer, 0, arena.words.buffer, 0, slot * slots);
     gpu.queue.submit([encoder.finish()]);
     return count;
   };
@@ -307,13 +346,21 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
     allocate(bytes, label) {
       if (gone) throw gone;
       if (!Number.isSafeInteger(bytes) || bytes < 0) {
-        throw new TuttiError('KERNEL_ARGUMENT', `allocate("${label}"): size must be a whole number of bytes >= 0, got ${bytes}`, { where: id });
+        throw new TuttiError(
+          'KERNEL_ARGUMENT',
+          `allocate("${label}"): size must be a whole number of bytes >= 0, got ${bytes}`,
+          { where: id },
+        );
       }
       if (bytes > capabilities.maxBufferBytes) {
-        throw new TuttiError('LIMIT_EXCEEDED', `allocate("${label}"): ${bytes} B exceed the largest buffer of ${id}, ${capabilities.maxBufferBytes} B`, {
-          where: id,
-          facts: { need: bytes, limit: capabilities.maxBufferBytes },
-        });
+        throw new TuttiError(
+          'LIMIT_EXCEEDED',
+          `allocate("${label}"): ${bytes} B exceed the largest buffer of ${id}, ${capabilities.maxBufferBytes} B`,
+          {
+            where: id,
+            facts: { need: bytes, limit: capabilities.maxBufferBytes },
+          },
+        );
       }
       const lease = memory.lease(roundUp4(bytes), label);
       // Idle buffers make room for leased ones.
@@ -335,7 +382,8 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
           lease.release();
           if (gone) return;
           // Lists that bind it hold its bind group; drop them so that they go with it.
-          for (const calls of lists.keys()) if (calls.some((call) => call.buffers.includes(buffer))) lists.delete(calls);
+          for (const calls of lists.keys())
+            if (calls.some((call) => call.buffers.includes(buffer))) lists.delete(calls);
           if (tail) void tail.then(() => gone ?? pool.release(raw, size));
           else pool.release(raw, size);
         },
@@ -398,7 +446,10 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
       if (gone) throw gone;
       throwIfAborted(signal, `run on ${id}`);
       if (!Number.isSafeInteger(steps) || steps < 0 || !Number.isSafeInteger(firstStep)) {
-        throw new TuttiError('OPTION_INVALID', `run on ${id}: steps must be a whole number >= 0 and firstStep a whole number, got ${steps}, ${firstStep}`);
+        throw new TuttiError(
+          'OPTION_INVALID',
+          `run on ${id}: steps must be a whole number >= 0 and firstStep a whole number, got ${steps}, ${firstStep}`,
+        );
       }
       for (const call of calls) {
         for (const buffer of call.buffers) own(buffer, `kernel ${call.kernel.name}`);
@@ -423,7 +474,10 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
               if (gone) throw gone;
               const message = error?.message ?? stray;
               stray = undefined;
-              if (message) throw new TuttiError('DEVICE_FAILED', `${id} rejected a run of ${kernelNames(calls)}: ${message}`, { where: id });
+              if (message)
+                throw new TuttiError('DEVICE_FAILED', `${id} rejected a run of ${kernelNames(calls)}: ${message}`, {
+                  where: id,
+                });
               onProgress?.({ done: total, total: steps, what: 'steps' });
             }),
             whenGone,
@@ -461,7 +515,10 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
     },
     async close() {
       if (gone) return;
-      end(new TuttiError('DEVICE_CLOSED', `device ${id} was closed by its owner`, { where: id }), { reason: 'destroyed', message: 'closed by its owner' });
+      end(new TuttiError('DEVICE_CLOSED', `device ${id} was closed by its owner`, { where: id }), {
+        reason: 'destroyed',
+        message: 'closed by its owner',
+      });
       gpu.destroy();
     },
     [Symbol.asyncDispose]: () => device.close(),
@@ -485,7 +542,8 @@ function checkAliases(call: KernelCall): void {
   });
 }
 
-const kernelNames = (calls: readonly KernelCall[]): string => [...new Set(calls.map((call) => call.kernel.name))].join(', ');
+const kernelNames = (calls: readonly KernelCall[]): string =>
+  [...new Set(calls.map((call) => call.kernel.name))].join(', ');
 
 const roundUp4 = (bytes: number): number => Math.ceil(bytes / 4) * 4;
 

@@ -98,9 +98,13 @@ export function defineKernel<const B extends BufferDeclarations, const S extends
     const scalars = body.scalars.map((param) => {
       const value = (args as Readonly<Record<string, unknown>>)[param.name];
       if (typeof value !== 'number' || !scalarFits(value, param.type)) {
-        throw new TuttiError('KERNEL_ARGUMENT', `kernel ${name}: scalar "${param.name}" must be a ${param.type}, got ${String(value)}`, {
-          where: `${name}.${param.name}`,
-        });
+        throw new TuttiError(
+          'KERNEL_ARGUMENT',
+          `kernel ${name}: scalar "${param.name}" must be a ${param.type}, got ${String(value)}`,
+          {
+            where: `${name}.${param.name}`,
+          },
+        );
       }
       return value;
     });
@@ -108,7 +112,9 @@ export function defineKernel<const B extends BufferDeclarations, const S extends
     const buffers = body.buffers.map((param, i) => {
       const buffer = (args as Readonly<Record<string, unknown>>)[param.name] as DeviceBuffer | undefined;
       if (buffer === undefined || typeof buffer.bytes !== 'number') {
-        throw new TuttiError('KERNEL_ARGUMENT', `kernel ${name}: buffer "${param.name}" is missing`, { where: `${name}.${param.name}` });
+        throw new TuttiError('KERNEL_ARGUMENT', `kernel ${name}: buffer "${param.name}" is missing`, {
+          where: `${name}.${param.name}`,
+        });
       }
       const need = least[i]! * ELEMENT_BYTES[param.type];
       if (buffer.bytes < need) {

@@ -237,8 +237,7 @@ export type NetworkDescription = FloatNetworkDescription | FixedNetworkDescripti
 export type Parameter = number | Float32Array | Int32Array;
 
 export type CheckedReset =
-  | { readonly kind: 'value' | 'crossing'; readonly value: Parameter }
-  | { readonly kind: 'subtract' };
+  { readonly kind: 'value' | 'crossing'; readonly value: Parameter } | { readonly kind: 'subtract' };
 
 export interface InputPopulation {
   readonly model: 'input';

@@ -9,7 +9,11 @@ import cliProgress from 'cli-progress';
 import { createWasmDevice } from '../../host/device/wasm.js';
 import { parseIdx } from '../../host/files/idx.js';
 import { defineNetwork, saveNetwork } from '../../host/snn/index.js';
-import { trainClassifier, type LabelledImages, type TrainingOptions } from '../../host/snn/training/train-classifier.js';
+import {
+  trainClassifier,
+  type LabelledImages,
+  type TrainingOptions,
+} from '../../host/snn/training/train-classifier.js';
 
 type Recipe = Omit<TrainingOptions, 'device' | 'train' | 'test' | 'onProgress' | 'signal'>;
 
@@ -29,7 +33,14 @@ const common = {
 
 const recipes: Readonly<Record<string, Recipe>> = {
   dense: { ...common, hidden: 112, steps: 6, epochs: 60, quantiseFrom: 45 },
-  sparse: { ...common, hidden: 128, steps: 6, epochs: 60, quantiseFrom: 45, prune: { synapses: 20_000, from: 5, until: 32 } },
+  sparse: {
+    ...common,
+    hidden: 128,
+    steps: 6,
+    epochs: 60,
+    quantiseFrom: 45,
+    prune: { synapses: 20_000, from: 5, until: 32 },
+  },
 };
 
 export function readMnist(part: 'train' | 't10k'): LabelledImages {
@@ -51,8 +62,11 @@ if (!recipe) {
 const changes = Object.fromEntries(
   overrides.filter((o) => o.includes('=')).map((o) => [o.split('=')[0]!, Number(o.split('=')[1])]),
 );
-const device = await createWasmDevice({ threads: 'threads' in changes ? changes['threads']! : 2 });
-const bar = new cliProgress.SingleBar({ format: '{bar} {percentage}% | {what} | {duration_formatted}', noTTYOutput: false });
+const device = await createWasmDevice({ threads: 'threads' in changes ? changes['threads'] : 2 });
+const bar = new cliProgress.SingleBar({
+  format: '{bar} {percentage}% | {what} | {duration_formatted}',
+  noTTYOutput: false,
+});
 const started = performance.now();
 bar.start(1, 0, { what: '' });
 const result = await trainClassifier({
@@ -75,7 +89,9 @@ for (const e of result.epochs) {
     );
   }
 }
-console.log(`${name}: ${(100 * result.accuracy).toFixed(2)} % of the test set, ${result.synapses} synapses, ${seconds.toFixed(0)} s`);
+console.log(
+  `${name}: ${(100 * result.accuracy).toFixed(2)} % of the test set, ${result.synapses} synapses, ${seconds.toFixed(0)} s`,
+);
 if (!overrides.includes('--no-write')) {
   const path = `models/mnist/${name}.safetensors`;
   writeFileSync(path, saveNetwork(defineNetwork({ ...result.network, name: `mnist-${name}` })));

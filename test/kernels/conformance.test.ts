@@ -6,4 +6,8 @@ conformanceSuite('Wasm, one thread', () => createWasmDevice(), 150);
 conformanceSuite('Wasm, two threads', () => createWasmDevice({ threads: 2 }), 80);
 conformanceSuite('Wasm, three threads', () => createWasmDevice({ threads: 3 }), 40);
 conformanceSuite('WebGPU', () => createWebGpuDevice(), 40);
-conformanceSuite('WebGPU without subgroups and f16', () => createWebGpuDevice({ disableFeatures: ['subgroups', 'shader-f16'] }), 15);
+conformanceSuite(
+  'WebGPU without subgroups and f16',
+  () => createWebGpuDevice({ disableFeatures: ['subgroups', 'shader-f16'] }),
+  15,
+);

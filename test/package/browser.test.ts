@@ -2,9 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as esbuild from 'esbuild';
-import { chromium as browserType, type Browser } from 'playwright';
+import { chromium, type Browser } from 'playwright';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { chromium } from '../setup/chromium.js';
+import { chromiumOptions } from '../setup/chromium.js';
 import { isolation, serveFolder, type StaticServer } from '../setup/static-server.js';
 import { createConsumer, tinyNetwork, tinyResult, type Consumer } from './consumer.js';
 
@@ -15,7 +15,7 @@ let servers: StaticServer[];
 beforeAll(async () => {
   consumer = await createConsumer();
   consumer.write('tiny.js', tinyNetwork);
-  browser = await browserType.launch({ ...chromium, headless: true });
+  browser = await chromium.launch(chromiumOptions);
 }, 180_000);
 afterAll(async () => {
   await browser?.close();

@@ -2,7 +2,7 @@
  * The browser of the tests: Debian's Chromium, or the one that CHROMIUM_PATH names, with WebGPU on its software rasteriser.
  * Where it is missing the launch fails, and so do the tests.
  */
-export const chromium = {
+export const chromiumOptions = {
   executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
   args: [
     '--no-sandbox',

@@ -27,7 +27,16 @@ describe.each(Object.keys(devices))('one LIF neuron on %s', (name) => {
         dt: 1e-4,
         populations: [
           { name: 'input', model: 'input', size: 1 },
-          { name: 'lif', model: 'lif', size: 1, tau: 2.5e-3, resistance: 1, leak: 0, threshold: 0.1, reset: { kind: 'crossing' } },
+          {
+            name: 'lif',
+            model: 'lif',
+            size: 1,
+            tau: 2.5e-3,
+            resistance: 1,
+            leak: 0,
+            threshold: 0.1,
+            reset: { kind: 'crossing' },
+          },
         ],
         projections: [{ from: 'input', to: 'lif', kind: 'dense', weights: [1] }],
       },

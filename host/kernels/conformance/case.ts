@@ -51,7 +51,8 @@ export async function checkCase(device: Device, test: KernelCase): Promise<strin
         0,
         want.byteLength / ELEMENT_BYTES[param.type],
       );
-      const exact = param.type !== 'f32' || param.access === 'read' || (device.kind === 'wasm' && test.everywhere !== true);
+      const exact =
+        param.type !== 'f32' || param.access === 'read' || (device.kind === 'wasm' && test.everywhere !== true);
       const tolerance = exact ? 0 : (test.tolerance ?? 0);
       for (let k = 0; k < want.length; k++) {
         const [a, b] = [got[k]!, want[k]!];

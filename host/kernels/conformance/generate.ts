@@ -39,7 +39,14 @@ export interface Stream {
 }
 
 /** A spike stream with ascending lists; `density` 0 gives empty lists, 1 every neuron; some ids twice when `repeats`. */
-export function spikeStream(d: Dice, slots: number, batch: number, neurons: number, density: number, repeats: boolean): Stream {
+export function spikeStream(
+  d: Dice,
+  slots: number,
+  batch: number,
+  neurons: number,
+  density: number,
+  repeats: boolean,
+): Stream {
   const index = new Uint32Array(2 * slots * batch);
   const ids: number[] = [];
   for (let i = 0; i < slots * batch; i++) {
@@ -55,7 +62,12 @@ export function spikeStream(d: Dice, slots: number, batch: number, neurons: numb
 }
 
 /** Compressed rows with ascending, unique columns. */
-export function sparseRows(d: Dice, rows: number, columns: number, density: number): { start: Uint32Array; ids: Uint32Array } {
+export function sparseRows(
+  d: Dice,
+  rows: number,
+  columns: number,
+  density: number,
+): { start: Uint32Array; ids: Uint32Array } {
   const start = new Uint32Array(rows + 1);
   const ids: number[] = [];
   for (let r = 0; r < rows; r++) {

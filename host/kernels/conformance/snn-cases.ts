@@ -140,7 +140,12 @@ const dense =
       name: kernel.name,
       kernel,
       scalars: [batch, posts, rowStride, s.slots, s.delay, inputStride, inputOffset, s.origin, shift],
-      buffers: [s.index, s.ids, weights, fixed ? ints(d, batch * inputStride, -1e6, 1e6) : floats(d, batch * inputStride)],
+      buffers: [
+        s.index,
+        s.ids,
+        weights,
+        fixed ? ints(d, batch * inputStride, -1e6, 1e6) : floats(d, batch * inputStride),
+      ],
       firstStep: s.step,
       tolerance: 0,
     };

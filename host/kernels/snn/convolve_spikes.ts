@@ -69,11 +69,10 @@ const oracle = (a: OracleArgs<typeof floatBuffers | typeof fixedBuffers, typeof 
   });
 };
 
-const workgroups = (s: { readonly [K in keyof typeof scalars]: number }, size: number): readonly [number, number, number] => [
-  Math.ceil((s.outChannels * s.outHeight * s.outWidth) / size),
-  s.batch,
-  1,
-];
+const workgroups = (
+  s: { readonly [K in keyof typeof scalars]: number },
+  size: number,
+): readonly [number, number, number] => [Math.ceil((s.outChannels * s.outHeight * s.outWidth) / size), s.batch, 1];
 
 export const convolveSpikesF32 = defineKernel({
   name: 'convolveSpikesF32',

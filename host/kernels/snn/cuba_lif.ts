@@ -14,11 +14,10 @@ export const HELD = -1e30;
 const SILENT = Math.fround(1e-25);
 const f = Math.fround;
 
-const workgroups = (s: { readonly batch: number; readonly neurons: number }, size: number): readonly [number, number, number] => [
-  Math.ceil((bitWords(s.neurons) * 32) / size),
-  s.batch,
-  1,
-];
+const workgroups = (
+  s: { readonly batch: number; readonly neurons: number },
+  size: number,
+): readonly [number, number, number] => [Math.ceil((bitWords(s.neurons) * 32) / size), s.batch, 1];
 
 /**
  * `decays`: rows p = 0 .. period of (A^p, B_1^p, .. B_R^p, threshold / A^p, B_1^p / A^p, .. B_R^p / A^p); the threshold and

@@ -18,18 +18,22 @@ const scalars = {
 
 const shared = ['u32', 'read'] as const;
 
-const elements = (s: { readonly batch: number; readonly slots: number; readonly rowStride: number; readonly inputStride: number }) => ({
+const elements = (s: {
+  readonly batch: number;
+  readonly slots: number;
+  readonly rowStride: number;
+  readonly inputStride: number;
+}) => ({
   spikeIndex: 2 * s.slots * s.batch,
   spikeIds: 0,
   weights: s.rowStride,
   input: s.batch * s.inputStride,
 });
 
-const workgroups = (s: { readonly batch: number; readonly posts: number }, size: number): readonly [number, number, number] => [
-  Math.ceil(s.posts / size),
-  s.batch,
-  1,
-];
+const workgroups = (
+  s: { readonly batch: number; readonly posts: number },
+  size: number,
+): readonly [number, number, number] => [Math.ceil(s.posts / size), s.batch, 1];
 
 export const denseRowsF32 = defineKernel({
   name: 'denseRowsF32',
@@ -55,7 +59,8 @@ export const denseRowsI8 = defineKernel({
   elements,
   oracle({ spikeIndex, spikeIds, weights, input, posts, rowStride, inputStride, inputOffset, shift, ...stream }, step) {
     forEachSpike(spikeIndex, spikeIds, stream, step, (b, id) => {
-      for (let n = 0; n < posts; n++) input[b * inputStride + inputOffset + n]! += weights[id * rowStride + n]! << shift;
+      for (let n = 0; n < posts; n++)
+        input[b * inputStride + inputOffset + n]! += weights[id * rowStride + n]! << shift;
     });
   },
   wasm: snnModule,

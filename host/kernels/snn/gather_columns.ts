@@ -23,9 +23,21 @@ export const spikeFlags = defineKernel({
   workgroups: (s) => [1, s.batch, 1],
 });
 
-const scalars = { batch: 'u32', pres: 'u32', posts: 'u32', inputStride: 'u32', inputOffset: 'u32', shift: 'u32' } as const;
+const scalars = {
+  batch: 'u32',
+  pres: 'u32',
+  posts: 'u32',
+  inputStride: 'u32',
+  inputOffset: 'u32',
+  shift: 'u32',
+} as const;
 
-const elements = (s: { readonly batch: number; readonly pres: number; readonly posts: number; readonly inputStride: number }) => ({
+const elements = (s: {
+  readonly batch: number;
+  readonly pres: number;
+  readonly posts: number;
+  readonly inputStride: number;
+}) => ({
   flags: s.batch * s.pres,
   columnStart: s.posts + 1,
   rows: 0,
@@ -33,11 +45,10 @@ const elements = (s: { readonly batch: number; readonly pres: number; readonly p
   input: s.batch * s.inputStride,
 });
 
-const workgroups = (s: { readonly batch: number; readonly posts: number }, size: number): readonly [number, number, number] => [
-  Math.ceil(s.posts / size),
-  s.batch,
-  1,
-];
+const workgroups = (
+  s: { readonly batch: number; readonly posts: number },
+  size: number,
+): readonly [number, number, number] => [Math.ceil(s.posts / size), s.batch, 1];
 
 export const gatherColumnsF32 = defineKernel({
   name: 'gatherColumnsF32',

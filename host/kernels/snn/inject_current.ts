@@ -3,7 +3,14 @@ import source from '../../../gpu-kernels/snn/inject_current.wgsl';
 import { defineKernel, type OracleArgs } from '../kernel.js';
 import { snnModule } from './module.js';
 
-const scalars = { batch: 'u32', neurons: 'u32', inputStride: 'u32', inputOffset: 'u32', frames: 'u32', origin: 'i32' } as const;
+const scalars = {
+  batch: 'u32',
+  neurons: 'u32',
+  inputStride: 'u32',
+  inputOffset: 'u32',
+  frames: 'u32',
+  origin: 'i32',
+} as const;
 const floatBuffers = { current: ['f32', 'read'], input: ['f32', 'read-write'] } as const;
 const fixedBuffers = { current: ['i32', 'read'], input: ['i32', 'read-write'] } as const;
 
@@ -23,11 +30,10 @@ const oracle = (a: OracleArgs<typeof floatBuffers | typeof fixedBuffers, typeof 
   }
 };
 
-const workgroups = (s: { readonly batch: number; readonly neurons: number }, size: number): readonly [number, number, number] => [
-  Math.ceil(s.neurons / size),
-  s.batch,
-  1,
-];
+const workgroups = (
+  s: { readonly batch: number; readonly neurons: number },
+  size: number,
+): readonly [number, number, number] => [Math.ceil(s.neurons / size), s.batch, 1];
 
 export const injectCurrentF32 = defineKernel({
   name: 'injectCurrentF32',

@@ -9,11 +9,10 @@ export const FLOAT_CONSTANT_ROWS = 5;
 /** Rows of fixed-point constants. */
 export const FIXED_CONSTANT_ROWS = 5;
 
-const workgroups = (s: { readonly batch: number; readonly neurons: number }, size: number): readonly [number, number, number] => [
-  Math.ceil((bitWords(s.neurons) * 32) / size),
-  s.batch,
-  1,
-];
+const workgroups = (
+  s: { readonly batch: number; readonly neurons: number },
+  size: number,
+): readonly [number, number, number] => [Math.ceil((bitWords(s.neurons) * 32) / size), s.batch, 1];
 
 /**
  * The potential at the end of a step in which it crossed the threshold and went on from `reset`, for a current that is

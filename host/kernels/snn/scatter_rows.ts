@@ -26,11 +26,10 @@ const elements = (s: { readonly batch: number; readonly slots: number; readonly 
   input: s.batch * s.inputStride,
 });
 
-const workgroups = (s: { readonly batch: number; readonly posts: number }, size: number): readonly [number, number, number] => [
-  Math.ceil(s.posts / size),
-  s.batch,
-  1,
-];
+const workgroups = (
+  s: { readonly batch: number; readonly posts: number },
+  size: number,
+): readonly [number, number, number] => [Math.ceil(s.posts / size), s.batch, 1];
 
 export const scatterRowsF32 = defineKernel({
   name: 'scatterRowsF32',
@@ -47,7 +46,8 @@ export const scatterRowsF32 = defineKernel({
   elements,
   oracle({ spikeIndex, spikeIds, rowStart, columns, weights, input, inputStride, inputOffset, ...stream }, step) {
     forEachSpike(spikeIndex, spikeIds, stream, step, (b, id) => {
-      for (let k = rowStart[id]!; k < rowStart[id + 1]!; k++) input[b * inputStride + inputOffset + columns[k]!]! += weights[k]!;
+      for (let k = rowStart[id]!; k < rowStart[id + 1]!; k++)
+        input[b * inputStride + inputOffset + columns[k]!]! += weights[k]!;
     });
   },
   wasm: snnModule,
@@ -68,7 +68,10 @@ export const scatterRowsI8 = defineKernel({
   scalars,
   usesStep: true,
   elements,
-  oracle({ spikeIndex, spikeIds, rowStart, columns, weights, input, inputStride, inputOffset, shift, ...stream }, step) {
+  oracle(
+    { spikeIndex, spikeIds, rowStart, columns, weights, input, inputStride, inputOffset, shift, ...stream },
+    step,
+  ) {
     forEachSpike(spikeIndex, spikeIds, stream, step, (b, id) => {
       for (let k = rowStart[id]!; k < rowStart[id + 1]!; k++) {
         input[b * inputStride + inputOffset + columns[k]!]! += weights[k]! << shift;

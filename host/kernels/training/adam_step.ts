@@ -17,7 +17,15 @@ export const adamStep = defineKernel({
     second: ['f32', 'read-write'],
     mask: ['f32', 'read'],
   },
-  scalars: { count: 'u32', rate: 'f32', beta1: 'f32', beta2: 'f32', correction1: 'f32', correction2: 'f32', decay: 'f32' },
+  scalars: {
+    count: 'u32',
+    rate: 'f32',
+    beta1: 'f32',
+    beta2: 'f32',
+    correction1: 'f32',
+    correction2: 'f32',
+    decay: 'f32',
+  },
   elements: (s) => ({ weights: s.count, gradient: s.count, first: s.count, second: s.count, mask: s.count }),
   oracle({ weights, gradient, first, second, mask, count, ...s }) {
     for (let i = 0; i < count; i++) {

@@ -9,4 +9,6 @@ import { spikeOuterRows } from './spike_outer_rows.js';
 export { adamStep, lifBackward, lifForward, quantiseWeights, readoutGradient, readoutLoss, spikeOuterRows };
 
 export const trainingKernels = (): readonly KernelBody[] =>
-  [adamStep, lifBackward, lifForward, quantiseWeights, readoutGradient, readoutLoss, spikeOuterRows].map((kernel) => kernel.body);
+  [adamStep, lifBackward, lifForward, quantiseWeights, readoutGradient, readoutLoss, spikeOuterRows].map(
+    (kernel) => kernel.body,
+  );

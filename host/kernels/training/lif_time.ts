@@ -8,11 +8,10 @@ import forwardSource from '../../../gpu-kernels/training/lif_forward.wgsl';
 import { defineKernel } from '../kernel.js';
 import { trainingModule } from './module.js';
 
-const workgroups = (s: { readonly batch: number; readonly neurons: number }, size: number): readonly [number, number, number] => [
-  Math.ceil((s.batch * s.neurons) / size),
-  1,
-  1,
-];
+const workgroups = (
+  s: { readonly batch: number; readonly neurons: number },
+  size: number,
+): readonly [number, number, number] => [Math.ceil((s.batch * s.neurons) / size), 1, 1];
 
 const f = Math.fround;
 

@@ -138,7 +138,13 @@ export async function trainClassifier(options: TrainingOptions): Promise<Trained
     };
     const forward = () => {
       const quantise = [first, second].map((l) =>
-        quantiseWeights({ weights: l.weights, quantised: l.quantised, count: l.count, inverseScale: quantised ? 1 / l.scale : 0, limit: WEIGHT_LIMIT }),
+        quantiseWeights({
+          weights: l.weights,
+          quantised: l.quantised,
+          count: l.count,
+          inverseScale: quantised ? 1 / l.scale : 0,
+          limit: WEIGHT_LIMIT,
+        }),
       );
       return [
         ...(quantised ? quantise : []),
@@ -246,7 +252,10 @@ export async function trainClassifier(options: TrainingOptions): Promise<Trained
 
     /** Masks all but the `keep` largest weights of each layer, the read-out in proportion but never below a fifth. */
     const pruneTo = async (keep: number): Promise<void> => {
-      const secondKeep = Math.min(second.count, Math.max(Math.round((keep * second.count) / (first.count + second.count)), Math.round(keep / 20)));
+      const secondKeep = Math.min(
+        second.count,
+        Math.max(Math.round((keep * second.count) / (first.count + second.count)), Math.round(keep / 20)),
+      );
       for (const [l, left] of [
         [first, Math.min(first.count, keep - secondKeep)],
         [second, secondKeep],
@@ -286,10 +295,12 @@ export async function trainClassifier(options: TrainingOptions): Promise<Trained
         if (prune && k % 50 === 0 && epoch >= prune.from) {
           const done = Math.min(1, (epoch + k / perEpoch - prune.from) / (prune.until - prune.from));
           const all = first.count + second.count;
-          if (done < 1 || synapses() > prune.synapses) await pruneTo(Math.round(prune.synapses + (all - prune.synapses) * (1 - done) ** 3));
+          if (done < 1 || synapses() > prune.synapses)
+            await pruneTo(Math.round(prune.synapses + (all - prune.synapses) * (1 - done) ** 3));
         }
         if (!quantised && epoch >= options.quantiseFrom) {
-          for (const l of [first, second]) l.scale = (await floatsOf(l.weights)).reduce((m, w) => Math.max(m, Math.abs(w)), 0) / WEIGHT_LIMIT;
+          for (const l of [first, second])
+            l.scale = (await floatsOf(l.weights)).reduce((m, w) => Math.max(m, Math.abs(w)), 0) / WEIGHT_LIMIT;
           threshold = Math.round(1 / first.scale);
           quantised = true;
         }
@@ -307,7 +318,8 @@ export async function trainClassifier(options: TrainingOptions): Promise<Trained
         await device.run([...forward(), ...backward(rate, step)], options.signal ? { signal: options.signal } : {});
         if (k % 50 === 49 || k === perEpoch - 1) {
           lost = (await floatsOf(loss)).reduce((a, b) => a + b, 0) / batch;
-          if (!Number.isFinite(lost)) throw new TuttiError('DEVICE_FAILED', `training diverged in epoch ${epoch + 1}; lower the learning rate`);
+          if (!Number.isFinite(lost))
+            throw new TuttiError('DEVICE_FAILED', `training diverged in epoch ${epoch + 1}; lower the learning rate`);
           options.onProgress?.({ done: step, total, what: `epoch ${epoch + 1}, loss ${lost.toFixed(3)}` });
         }
       }
@@ -371,8 +383,10 @@ function checkOptions(options: TrainingOptions): void {
   const refuse = (what: string): never => {
     throw new TuttiError('OPTION_INVALID', `trainClassifier: ${what}`);
   };
-  if (options.hidden % 16 || options.hidden <= 0) refuse(`hidden must be a positive multiple of 16, got ${options.hidden}`);
-  if (!(options.quantiseFrom < options.epochs)) refuse('quantiseFrom must lie before the last epoch: the result is a quantised network');
+  if (options.hidden % 16 || options.hidden <= 0)
+    refuse(`hidden must be a positive multiple of 16, got ${options.hidden}`);
+  if (!(options.quantiseFrom < options.epochs))
+    refuse('quantiseFrom must lie before the last epoch: the result is a quantised network');
   if (options.prune && !(options.prune.from < options.prune.until && options.prune.until <= options.epochs)) {
     refuse('prune needs from < until <= epochs');
   }
@@ -381,12 +395,22 @@ function checkOptions(options: TrainingOptions): void {
     ['test', options.test],
   ] as const) {
     if (set.images.length !== set.labels.length * set.side * set.side || set.side !== options.train.side) {
-      throw new TuttiError('INPUT_INVALID', `trainClassifier: ${name} holds ${set.images.length} pixels for ${set.labels.length} labels of ${set.side} x ${set.side}`, {
-        where: name,
-      });
+      throw new TuttiError(
+        'INPUT_INVALID',
+        `trainClassifier: ${name} holds ${set.images.length} pixels for ${set.labels.length} labels of ${set.side} x ${set.side}`,
+        {
+          where: name,
+        },
+      );
     }
-    if (set.labels.length < options.batch) refuse(`${name} has ${set.labels.length} samples, fewer than one batch of ${options.batch}`);
+    if (set.labels.length < options.batch)
+      refuse(`${name} has ${set.labels.length} samples, fewer than one batch of ${options.batch}`);
     const wrong = set.labels.findIndex((label) => label >= options.classes);
-    if (wrong >= 0) throw new TuttiError('INPUT_INVALID', `trainClassifier: ${name}.labels[${wrong}] is ${set.labels[wrong]}, but there are ${options.classes} classes`, { where: name });
+    if (wrong >= 0)
+      throw new TuttiError(
+        'INPUT_INVALID',
+        `trainClassifier: ${name}.labels[${wrong}] is ${set.labels[wrong]}, but there are ${options.classes} classes`,
+        { where: name },
+      );
   }
 }
