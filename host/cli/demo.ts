@@ -71,10 +71,10 @@ export async function runDemo(name: 'sparse' | 'dense', write: (text: string) =>
 
   const backends: BackendResult[] = [];
   const openers = await listBackends();
-  const progress = await progressBar(openers.length, write);
+  const progress = await progressBar(openers.length);
   for (const { backend, open } of openers) {
     progress.next(backend);
-    backends.push(await measure(backend, open, network, input, labels, progress.tick));
+    backends.push(await measure(backend, open, network, input, labels, () => progress.tick()));
   }
   progress.stop();
 
@@ -166,29 +166,38 @@ async function withDevice<T>(device: Device, work: (device: Device) => Promise<T
   }
 }
 
-/** A bar on standard error, where that is a terminal and pictures were asked for. */
-async function progressBar(total: number, write: (text: string) => void) {
+interface ProgressBar {
+  next(what: string): void;
+  tick(): void;
+  stop(): void;
+}
+
+/** A bar on standard error, where that is a terminal. */
+async function progressBar(backends: number): Promise<ProgressBar> {
+  if (!process.stderr.isTTY) return { next: () => {}, tick: () => {}, stop: () => {} };
   const { default: cliProgress } = await import('cli-progress');
   const bar = new cliProgress.SingleBar({
-    format: '{bar} {what}',
+    format: '{bar} {percentage}% {what}',
     hideCursor: true,
     clearOnComplete: true,
-    noTTYOutput: false,
   });
-  let done = 0;
-  let started = false;
+  // Each backend gets the same part of the bar and fills it run by run, slower towards its end.
+  let part = -1;
+  let filled = 0;
+  let what = '';
+  bar.start(backends, 0, { what });
   return {
-    next(what: string): void {
-      if (!started) bar.start(total, 0, { what });
-      started = true;
-      bar.update(done++, { what: `classifying on ${what}` });
+    next(backend) {
+      part++;
+      filled = 0;
+      what = `classifying on ${backend}`;
+      bar.update(part, { what });
     },
-    tick: () => bar.render(),
-    stop(): void {
-      bar.update(total, { what: 'done' });
-      bar.stop();
-      write('');
+    tick() {
+      filled += (1 - filled) / 8;
+      bar.update(part + filled, { what });
     },
+    stop: () => bar.stop(),
   };
 }
 

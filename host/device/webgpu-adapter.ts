@@ -75,6 +75,8 @@ export async function findAdapter(options: {
       );
     return accept(adapter, options.software, []);
   }
+  // Vulkan loaders complain on standard error where it is missing.
+  node.env['XDG_RUNTIME_DIR'] ??= '/tmp';
   const preset = node.env['VK_DRIVER_FILES'] ?? node.env['VK_ICD_FILENAMES'];
   const canFallBack = options.software !== 'never' && preset === undefined && (await fileExists(SWIFTSHADER));
   if (options.software !== 'only' || !canFallBack) {
@@ -91,7 +93,6 @@ export async function findAdapter(options: {
   }
   node.env['VK_DRIVER_FILES'] = SWIFTSHADER;
   node.env['VK_ICD_FILENAMES'] = SWIFTSHADER;
-  node.env['XDG_RUNTIME_DIR'] ??= '/tmp';
   const adapter = await (await dawn()).requestAdapter(request);
   if (!adapter) {
     throw new TuttiError(
