@@ -5,6 +5,7 @@
  * of its memory: an allocation is granted or refused here and now, and the other side realises it in order.
  */
 import { abortedError, DeviceLostError, throwIfAborted, TuttiError } from '../errors.js';
+import { checkAllocation, checkBuffer, checkRange, checkRun, closedError, roundUp4 } from './arguments.js';
 import type { Device, DeviceBuffer, DeviceLost, KernelCall, LongCallOptions, Progress } from './device.js';
 import { createMemoryBudget } from './memory-budget.js';
 import { openWire, type RemotePort } from './remote-port.js';
@@ -178,30 +179,7 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
 
   const own = (buffer: DeviceBuffer, doing: string): void => {
     if (gone) throw gone;
-    if (buffer.device !== device) {
-      throw new TuttiError(
-        'KERNEL_ARGUMENT',
-        `${doing}: buffer "${buffer.label}" belongs to device ${buffer.device.id}, not to ${id}`,
-        { where: id },
-      );
-    }
-    if (buffer.released) {
-      throw new TuttiError(
-        'BUFFER_RELEASED',
-        `${doing}: buffer "${buffer.label}" on ${id} was released; allocate it again`,
-        { where: id },
-      );
-    }
-  };
-
-  const range = (buffer: DeviceBuffer, offset: number, bytes: number, doing: string): void => {
-    if (offset % 4 || offset < 0 || bytes < 0 || offset + bytes > roundUp4(buffer.bytes)) {
-      throw new TuttiError(
-        'BUFFER_RANGE',
-        `${doing}: bytes ${offset}..${offset + bytes} are outside buffer "${buffer.label}" of ${buffer.bytes} B, or not a multiple of 4`,
-        { where: id },
-      );
-    }
+    checkBuffer(device, buffer, doing);
   };
 
   const served = (kernel: string): void => {
@@ -248,23 +226,7 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     lost,
     allocate(bytes, label) {
       if (gone) throw gone;
-      if (!Number.isSafeInteger(bytes) || bytes < 0) {
-        throw new TuttiError(
-          'KERNEL_ARGUMENT',
-          `allocate("${label}"): size must be a whole number of bytes >= 0, got ${bytes}`,
-          { where: id },
-        );
-      }
-      if (bytes > capabilities.maxBufferBytes) {
-        throw new TuttiError(
-          'LIMIT_EXCEEDED',
-          `allocate("${label}"): ${bytes} B exceed the largest buffer of ${id}, ${capabilities.maxBufferBytes} B`,
-          {
-            where: id,
-            facts: { need: bytes, limit: capabilities.maxBufferBytes },
-          },
-        );
-      }
+      checkAllocation(id, capabilities, bytes, label);
       const lease = memory.lease(roundUp4(bytes), label);
       const number = next++;
       leases.set(number, lease);
@@ -290,14 +252,14 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     },
     write(buffer, data, byteOffset = 0) {
       own(buffer, 'write');
-      range(buffer, byteOffset, data.byteLength, 'write');
+      checkRange(buffer, byteOffset, data.byteLength, 'write');
       const copy = new Uint8Array(data.byteLength);
       copy.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       wire.post({ kind: 'write', buffer: buffer.id, offset: byteOffset, data: copy.buffer }, [copy.buffer]);
     },
     async read(buffer, byteOffset = 0, bytes = roundUp4(buffer.bytes) - byteOffset) {
       own(buffer, 'read');
-      range(buffer, byteOffset, bytes, 'read');
+      checkRange(buffer, byteOffset, bytes, 'read');
       return (await ask(
         (number) => ({ kind: 'read', ask: number, buffer: buffer.id, offset: byteOffset, bytes }),
         'read',
@@ -306,14 +268,7 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     async run(calls, runOptions = {}) {
       const { steps = 1, firstStep = 0, signal, onProgress } = runOptions;
       if (gone) throw gone;
-      throwIfAborted(signal, `run on ${id}`);
-      if (!Number.isSafeInteger(steps) || steps < 0 || !Number.isSafeInteger(firstStep)) {
-        throw new TuttiError(
-          'OPTION_INVALID',
-          `run on ${id}: steps must be a whole number >= 0 and firstStep a whole number, got ${steps}, ${firstStep}`,
-        );
-      }
-      for (const call of calls) for (const buffer of call.buffers) own(buffer, `kernel ${call.kernel.name}`);
+      checkRun(device, calls, runOptions);
       const list = listOf(calls);
       const progress = onProgress !== undefined;
       await ask((number) => ({ kind: 'run', ask: number, list, steps, firstStep, progress }), `run on ${id}`, {
@@ -347,14 +302,6 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     [Symbol.asyncDispose]: () => device.close(),
   };
   return { device, receive, die };
-}
-
-function closedError(id: string): TuttiError {
-  return new TuttiError('DEVICE_CLOSED', `device ${id} was closed by its owner`, { where: id });
-}
-
-function roundUp4(bytes: number): number {
-  return Math.ceil(bytes / 4) * 4;
 }
 
 /**

@@ -4,12 +4,21 @@
  * while a pipeline is still compiling.
  */
 import { abortedError, DeviceLostError, throwIfAborted, TuttiError } from '../errors.js';
+import {
+  checkAllocation,
+  checkBuffer,
+  checkRange,
+  checkRun,
+  closedError,
+  createLifetime,
+  createOperationQueue,
+  roundUp4,
+} from './arguments.js';
 import { createBufferPool, type BufferPoolStatistics } from './buffer-pool.js';
 import type {
   Capabilities,
   Device,
   DeviceBuffer,
-  DeviceLost,
   KernelBody,
   KernelCall,
   LongCallOptions,
@@ -167,12 +176,8 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
   const memory = createMemoryBudget(id, budget);
   const pipelines = createPipelineCache(gpu, capabilities);
   const align = gpu.limits.minUniformBufferOffsetAlignment;
-  let gone: TuttiError | undefined;
-  let resolveLost: (lost: DeviceLost) => void;
-  const lost = new Promise<DeviceLost>((resolve) => (resolveLost = resolve));
-  let rejectGone: (error: TuttiError) => void;
-  const whenGone = new Promise<never>((_, reject) => (rejectGone = reject));
-  whenGone.catch(() => {}); // raced against by every operation
+  const life = createLifetime();
+  const operations = createOperationQueue(life);
   let nextBuffer = 1;
   const lists = new Map<readonly KernelCall[], PreparedList>();
 
@@ -187,66 +192,18 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
     capBytes: Math.min(2 ** 26, Math.floor(budget / 8)),
   });
 
-  const end = (error: TuttiError, why: DeviceLost): void => {
-    if (gone) return;
-    gone = error;
-    lists.clear();
-    rejectGone(error);
-    resolveLost(why);
-  };
-  void gpu.lost.then((info) =>
-    end(new DeviceLostError(id, info.message || info.reason), { reason: 'lost', message: info.message }),
-  );
+  void gpu.lost.then((info) => {
+    life.end(new DeviceLostError(id, info.message || info.reason), { reason: 'lost', message: info.message });
+  });
+  void life.lost.then(() => lists.clear());
   /** The first validation error that no scope caught; the next run reports it. */
   let stray: string | undefined;
   gpu.onuncapturederror = (event) => (stray ??= event.error.message);
 
-  let tail: Promise<unknown> | undefined;
-  /** Runs `operation` after all earlier ones: at once when the device is idle or every earlier one is already on the queue. */
-  const enqueue = <T>(operation: () => T | Promise<T>): Promise<T> => {
-    const begin = async (): Promise<T> => {
-      if (gone) throw gone;
-      return operation();
-    };
-    const result = tail ? tail.then(begin) : begin();
-    const settled: Promise<unknown> = result
-      .then(
-        () => {},
-        () => {},
-      )
-      .then(() => {
-        if (tail === settled) tail = undefined;
-      });
-    tail = settled;
-    return result;
-  };
-
   const own = (buffer: DeviceBuffer, doing: string): GpuBuffer => {
-    if (gone) throw gone;
-    if (buffer.device !== device) {
-      throw new TuttiError(
-        'KERNEL_ARGUMENT',
-        `${doing}: buffer "${buffer.label}" belongs to device ${buffer.device.id}, not to ${id}`,
-        { where: id },
-      );
-    }
-    if (buffer.released) {
-      throw new TuttiError(
-        'BUFFER_RELEASED',
-        `${doing}: buffer "${buffer.label}" on ${id} was released; allocate it again`,
-        { where: id },
-      );
-    }
+    life.check();
+    checkBuffer(device, buffer, doing);
     return buffer as GpuBuffer;
-  };
-  const range = (buffer: DeviceBuffer, offset: number, bytes: number, doing: string): void => {
-    if (offset % 4 || offset < 0 || bytes < 0 || offset + bytes > roundUp4(buffer.bytes)) {
-      throw new TuttiError(
-        'BUFFER_RANGE',
-        `${doing}: bytes ${offset}..${offset + bytes} are outside buffer "${buffer.label}" of ${buffer.bytes} B, or not a multiple of 4`,
-        { where: id },
-      );
-    }
   };
 
   const prepare = async (calls: readonly KernelCall[]): Promise<PreparedList> => {
@@ -342,26 +299,10 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
     kind: 'webgpu',
     capabilities,
     memory,
-    lost,
+    lost: life.lost,
     allocate(bytes, label) {
-      if (gone) throw gone;
-      if (!Number.isSafeInteger(bytes) || bytes < 0) {
-        throw new TuttiError(
-          'KERNEL_ARGUMENT',
-          `allocate("${label}"): size must be a whole number of bytes >= 0, got ${bytes}`,
-          { where: id },
-        );
-      }
-      if (bytes > capabilities.maxBufferBytes) {
-        throw new TuttiError(
-          'LIMIT_EXCEEDED',
-          `allocate("${label}"): ${bytes} B exceed the largest buffer of ${id}, ${capabilities.maxBufferBytes} B`,
-          {
-            where: id,
-            facts: { need: bytes, limit: capabilities.maxBufferBytes },
-          },
-        );
-      }
+      life.check();
+      checkAllocation(id, capabilities, bytes, label);
       const lease = memory.lease(roundUp4(bytes), label);
       // Idle buffers make room for leased ones.
       pool.trim(Math.max(0, budget - memory.inUse));
@@ -380,12 +321,11 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
           if (released) return;
           released = true;
           lease.release();
-          if (gone) return;
+          if (life.gone) return;
           // Lists that bind it hold its bind group; drop them so that they go with it.
           for (const calls of lists.keys())
             if (calls.some((call) => call.buffers.includes(buffer))) lists.delete(calls);
-          if (tail) void tail.then(() => gone ?? pool.release(raw, size));
-          else pool.release(raw, size);
+          operations.after(() => life.gone ?? pool.release(raw, size));
         },
       };
       if (reused) {
@@ -394,76 +334,67 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
           encoder.clearBuffer(raw);
           gpu.queue.submit([encoder.finish()]);
         };
-        if (tail) enqueue(clear).catch(() => {});
+        if (operations.busy) operations.add(clear).catch(() => {});
         else clear();
       }
       return buffer;
     },
     write(buffer, data, byteOffset = 0) {
       const target = own(buffer, 'write');
-      range(buffer, byteOffset, data.byteLength, 'write');
+      checkRange(buffer, byteOffset, data.byteLength, 'write');
       let source = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
       if (data.byteLength % 4) {
         const padded = new Uint8Array(roundUp4(data.byteLength));
         padded.set(source);
         source = padded;
       }
-      if (!tail) gpu.queue.writeBuffer(target.raw, byteOffset, source as BufferSource);
+      if (!operations.busy) gpu.queue.writeBuffer(target.raw, byteOffset, source as BufferSource);
       else {
         const copy = source.slice();
-        enqueue(() => gpu.queue.writeBuffer(target.raw, byteOffset, copy as BufferSource)).catch(() => {}); // a lost device answers at the next read
+        operations.add(() => gpu.queue.writeBuffer(target.raw, byteOffset, copy as BufferSource)).catch(() => {}); // a lost device answers at the next read
       }
     },
     async read(buffer, byteOffset = 0, bytes = roundUp4(buffer.bytes) - byteOffset) {
       const source = own(buffer, 'read');
-      range(buffer, byteOffset, bytes, 'read');
+      checkRange(buffer, byteOffset, bytes, 'read');
       if (bytes === 0) return new ArrayBuffer(0);
       const size = roundUp4(bytes);
       let mapping: Promise<undefined> | undefined;
       const host = staging.acquire(size);
       try {
-        await enqueue(() => {
+        await operations.add(() => {
           const encoder = gpu.createCommandEncoder();
           encoder.copyBufferToBuffer(source.raw, byteOffset, host.raw, 0, size);
           gpu.queue.submit([encoder.finish()]);
           mapping = host.raw.mapAsync(MAP_MODE_READ, 0, size);
           mapping.catch(() => {}); // also awaited below
         });
-        await Promise.race([mapping, whenGone]);
-        if (gone) throw gone;
+        await Promise.race([mapping, life.whenGone]);
+        life.check();
         const out = host.raw.getMappedRange(0, size).slice(0, bytes);
         host.raw.unmap();
         staging.release(host.raw, host.bytes);
         return out;
       } catch (error) {
         // Loss may show first as a failed mapping.
-        if (!gone && !(error instanceof TuttiError)) await Promise.race([lost, afterEvents()]);
-        throw gone ?? error;
+        if (!life.gone && !(error instanceof TuttiError)) await Promise.race([life.lost, afterEvents()]);
+        throw life.gone ?? error;
       }
     },
     async run(calls, runOptions: RunOptions = {}) {
       const { steps = 1, firstStep = 0, signal, onProgress } = runOptions;
-      if (gone) throw gone;
-      throwIfAborted(signal, `run on ${id}`);
-      if (!Number.isSafeInteger(steps) || steps < 0 || !Number.isSafeInteger(firstStep)) {
-        throw new TuttiError(
-          'OPTION_INVALID',
-          `run on ${id}: steps must be a whole number >= 0 and firstStep a whole number, got ${steps}, ${firstStep}`,
-        );
-      }
-      for (const call of calls) {
-        for (const buffer of call.buffers) own(buffer, `kernel ${call.kernel.name}`);
-        checkAliases(call);
-      }
+      life.check();
+      checkRun(device, calls, runOptions);
+      calls.forEach(checkAliases);
       if (calls.length === 0 || steps === 0) return;
       let finished: Promise<unknown> = Promise.resolve();
-      await enqueue(async () => {
-        const list = lists.get(calls) ?? (await Promise.race([prepare(calls), whenGone]));
+      await operations.add(async () => {
+        const list = lists.get(calls) ?? (await Promise.race([prepare(calls), life.whenGone]));
         let done = 0;
         let earlier: Promise<unknown> = Promise.resolve();
         while (done < steps) {
           if (signal?.aborted) throw abortedError(signal, `run on ${id}`);
-          if (gone) throw gone;
+          life.check();
           gpu.pushErrorScope('validation');
           done += submit(calls, list, firstStep + done, steps - done);
           const problem = gpu.popErrorScope();
@@ -471,7 +402,7 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
           const total = done;
           finished = Promise.race([
             Promise.all([problem, executed]).then(([error]) => {
-              if (gone) throw gone;
+              life.check();
               const message = error?.message ?? stray;
               stray = undefined;
               if (message)
@@ -480,7 +411,7 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
                 });
               onProgress?.({ done: total, total: steps, what: 'steps' });
             }),
-            whenGone,
+            life.whenGone,
           ]);
           finished.catch(() => {}); // awaited below, or by the next round
           // Two submits in flight: the next one is encoded while this one runs.
@@ -489,12 +420,12 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
         }
       });
       await finished.catch(async (error: unknown) => {
-        if (!gone && !(error instanceof TuttiError)) await Promise.race([lost, afterEvents()]);
-        throw gone ?? error;
+        if (!life.gone && !(error instanceof TuttiError)) await Promise.race([life.lost, afterEvents()]);
+        throw life.gone ?? error;
       });
     },
     async warmup(kernels: readonly KernelBody[], { signal, onProgress }: LongCallOptions = {}) {
-      if (gone) throw gone;
+      life.check();
       let done = 0;
       const all = Promise.all(
         kernels.map(async (kernel) => {
@@ -508,18 +439,13 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
         signal?.addEventListener('abort', () => reject(abortedError(signal, `warming up ${id}`)), { once: true });
       });
       aborted.catch(() => {});
-      await Promise.race([all, whenGone, aborted]).catch(async (error: unknown) => {
-        if (!gone && !signal?.aborted) await Promise.race([lost, afterEvents()]);
-        throw gone ?? error;
+      await Promise.race([all, life.whenGone, aborted]).catch(async (error: unknown) => {
+        if (!life.gone && !signal?.aborted) await Promise.race([life.lost, afterEvents()]);
+        throw life.gone ?? error;
       });
     },
     async close() {
-      if (gone) return;
-      end(new TuttiError('DEVICE_CLOSED', `device ${id} was closed by its owner`, { where: id }), {
-        reason: 'destroyed',
-        message: 'closed by its owner',
-      });
-      gpu.destroy();
+      if (life.end(closedError(id), { reason: 'destroyed', message: 'closed by its owner' })) gpu.destroy();
     },
     [Symbol.asyncDispose]: () => device.close(),
   };
@@ -544,8 +470,6 @@ function checkAliases(call: KernelCall): void {
 
 const kernelNames = (calls: readonly KernelCall[]): string =>
   [...new Set(calls.map((call) => call.kernel.name))].join(', ');
-
-const roundUp4 = (bytes: number): number => Math.ceil(bytes / 4) * 4;
 
 /** Time for a loss that is being reported to arrive. */
 const afterEvents = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
