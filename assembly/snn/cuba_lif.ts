@@ -5,7 +5,7 @@
 // a period everything is brought forward at once. A refractory neuron holds u = HELD, which no input lifts to threshold.
 // A row of the table is A, B_1 .. B_R, then threshold / A, B_1 / A .. B_R / A: whether v is above threshold is asked divided by A,
 // which spares a multiplication.
-import { arrivingSlot, lowerBound, neuronBegin, neuronEnd, sampleBegin, sampleEnd } from './share';
+import { arrivingSlot, neuronBegin, neuronEnd, partBegin, partEnd, sampleBegin, sampleEnd } from './share';
 
 const HELD: f32 = -1e30;
 /** Below this a brought-forward current is dropped, before it becomes a (slow) denormal. */
@@ -172,7 +172,7 @@ function bringForward(u: usize, width: usize, decays: usize, from: i32, to: i32,
 
 /**
  * Sparse synapses onto such neurons: a spike adds to its receptor and takes as much from u, for v itself does not jump.
- * args: spikeIndex, spikeIds, rowStart, columns, weights, gains, state, batch, posts, receptors, receptor, period, slots, delay, origin
+ * args: spikeIndex, spikeIds, rowStart, columns, weights, gains, state, batch, posts, receptors, receptor, period, slots, delay, origin, parts
  */
 export function cubaLifScatter(args: usize, step: i32, thread: i32, threads: i32): void {
   const rowStart = load<u32>(args, 8);
@@ -190,6 +190,7 @@ export function cubaLifScatter(args: usize, step: i32, thread: i32, threads: i32
   const width = <usize>posts << 2;
   const receptor = <usize>(load<i32>(args, 40) + 1) * width;
   const split = batch < threads;
+  const parts = load<i32>(args, 60);
   const from = <u32>neuronBegin(batch, posts, 32, thread, threads);
   const to = <u32>neuronEnd(batch, posts, 32, thread, threads);
   for (let b = sampleBegin(batch, thread, threads); b < sampleEnd(batch, thread, threads); b++) {
@@ -199,13 +200,9 @@ export function cubaLifScatter(args: usize, step: i32, thread: i32, threads: i32
     const u = load<u32>(args, 24) + <usize>b * width * <usize>(receptors + 1);
     const g = u + receptor;
     for (; id < last; id += 4) {
-      const row = rowStart + (<usize>load<u32>(id) << 2);
-      let column = columns + (<usize>load<u32>(row) << 2);
-      let end = columns + (<usize>load<u32>(row, 4) << 2);
-      if (split) {
-        column = lowerBound(column, end, from);
-        end = lowerBound(column, end, to);
-      }
+      const row = rowStart + ((<usize>load<u32>(id) * <usize>parts) << 2);
+      let column = partBegin(row, columns, parts, split, thread, threads, from);
+      const end = partEnd(row, columns, parts, split, thread, threads, to);
       let weight = weights + (column - columns);
       for (; column + 8 <= end; column += 8) {
         deliver(u, g, column, weight, toReceptor, toMembrane);

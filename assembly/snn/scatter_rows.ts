@@ -1,8 +1,8 @@
-// Event-driven sparse synapses: every spike walks its row. Where threads split the post-synaptic neurons, each finds its
-// part of a row by binary search (columns ascend).
-import { arrivingSlot, lowerBound, neuronBegin, neuronEnd, sampleBegin, sampleEnd } from './share';
+// Event-driven sparse synapses: every spike walks its row. Where threads split the post-synaptic neurons, each walks its
+// part of the row.
+import { arrivingSlot, neuronBegin, neuronEnd, partBegin, partEnd, sampleBegin, sampleEnd } from './share';
 
-/** args: spikeIndex, spikeIds, rowStart, columns, weights, input, batch, posts, slots, delay, inputStride, inputOffset, origin, shift */
+/** args: spikeIndex, spikeIds, rowStart, columns, weights, input, batch, posts, slots, delay, inputStride, inputOffset, origin, shift, parts */
 export function scatterRowsF32(args: usize, step: i32, thread: i32, threads: i32): void {
   scatterRows<f32>(args, step, thread, threads);
 }
@@ -36,6 +36,7 @@ function scatterRows<W>(args: usize, step: i32, thread: i32, threads: i32): void
   const inputOffset = load<i32>(args, 44);
   const shift = load<i32>(args, 52);
   const split = batch < threads;
+  const parts = load<i32>(args, 56);
   const from = <u32>neuronBegin(batch, posts, 32, thread, threads);
   const to = <u32>neuronEnd(batch, posts, 32, thread, threads);
   for (let b = sampleBegin(batch, thread, threads); b < sampleEnd(batch, thread, threads); b++) {
@@ -44,13 +45,9 @@ function scatterRows<W>(args: usize, step: i32, thread: i32, threads: i32): void
     const last = id + (<usize>load<u32>(pair, 4) << 2);
     const target = input + ((<usize>b * <usize>inputStride + <usize>inputOffset) << 2);
     for (; id < last; id += 4) {
-      const row = rowStart + (<usize>load<u32>(id) << 2);
-      let column = columns + (<usize>load<u32>(row) << 2);
-      let end = columns + (<usize>load<u32>(row, 4) << 2);
-      if (split) {
-        column = lowerBound(column, end, from);
-        end = lowerBound(column, end, to);
-      }
+      const row = rowStart + ((<usize>load<u32>(id) * <usize>parts) << 2);
+      let column = partBegin(row, columns, parts, split, thread, threads, from);
+      const end = partEnd(row, columns, parts, split, thread, threads, to);
       let weight = weights + ((column - columns) >> (isFloat<W>() ? 0 : 2));
       for (; column + 16 <= end; column += 16) {
         add<W>(target + (<usize>load<u32>(column) << 2), weight, shift);

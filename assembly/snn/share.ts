@@ -52,3 +52,25 @@ export function lowerBound(from: usize, to: usize, column: u32): usize {
   }
   return low;
 }
+
+// A row of synapses may be cut into `parts` by post-synaptic range, the ranges of as many threads: row r then lies at entries
+// r * parts .. (r + 1) * parts of the start table. With another number of threads a part is found by binary search.
+
+/** Address of the first column of a thread's part of the row at `row` in the start table. */
+// @ts-ignore: decorator
+@inline
+export function partBegin(row: usize, columns: usize, parts: i32, split: bool, thread: i32, threads: i32, from: u32): usize {
+  const begin = columns + (<usize>load<u32>(row) << 2);
+  if (!split || thread == 0) return begin;
+  if (parts == threads) return columns + (<usize>load<u32>(row + (<usize>thread << 2)) << 2);
+  return lowerBound(begin, columns + (<usize>load<u32>(row + (<usize>parts << 2)) << 2), from);
+}
+
+// @ts-ignore: decorator
+@inline
+export function partEnd(row: usize, columns: usize, parts: i32, split: bool, thread: i32, threads: i32, to: u32): usize {
+  const end = columns + (<usize>load<u32>(row + (<usize>parts << 2)) << 2);
+  if (!split || thread == threads - 1) return end;
+  if (parts == threads) return columns + (<usize>load<u32>(row + (<usize>(thread + 1) << 2)) << 2);
+  return lowerBound(columns + (<usize>load<u32>(row) << 2), end, to);
+}

@@ -69,13 +69,13 @@ export async function benchKernels({ quick, table }: BenchContext): Promise<void
   /** [name, call, bytes that must move, operations of its kind, what they are] */
   const subjects: readonly (readonly [KernelCall, number, number, string])[] = [
     [
-      kernels.scatterRowsF32({ ...stream, rowStart, columns, weights: sparseF32 }),
+      kernels.scatterRowsF32({ ...stream, parts: 1, rowStart, columns, weights: sparseF32 }),
       events * 16,
       events,
       'synaptic events',
     ],
     [
-      kernels.scatterRowsI8({ ...stream, rowStart, columns, weights: sparseI8 }),
+      kernels.scatterRowsI8({ ...stream, parts: 1, rowStart, columns, weights: sparseI8 }),
       events * 13,
       events,
       'synaptic events',

@@ -12,6 +12,7 @@ struct Params {
   slots: u32,
   delay: u32,
   origin: i32,
+  parts: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -40,8 +41,8 @@ fn cubaLifScatter(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_i
   var current = state[g];
   for (var k = start; k < last; k++) {
     let row = spikeIds[k];
-    var low = rowStart[row];
-    let end = rowStart[row + 1u];
+    var low = rowStart[row * params.parts];
+    let end = rowStart[(row + 1u) * params.parts];
     var high = end;
     while (low < high) {
       let middle = (low + high) / 2u;

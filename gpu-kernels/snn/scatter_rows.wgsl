@@ -12,6 +12,7 @@ struct Params {
   inputOffset: u32,
   origin: i32,
   shift: u32,
+  parts: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -45,8 +46,8 @@ fn scatterRowsF32(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_i
   var sum = inputF32[at];
   for (var k = list.x; k < list.y; k++) {
     let row = spikeIds[k];
-    var low = rowStart[row];
-    let end = rowStart[row + 1u];
+    var low = rowStart[row * params.parts];
+    let end = rowStart[(row + 1u) * params.parts];
     var high = end;
     while (low < high) {
       let middle = (low + high) / 2u;
@@ -76,8 +77,8 @@ fn scatterRowsI8(
   let target0 = group.y * params.inputStride + params.inputOffset;
   for (var k = list.x + group.x; k < list.y; k += groups.x) {
     let row = spikeIds[k];
-    let end = rowStart[row + 1u];
-    for (var s = rowStart[row] + local; s < end; s += WORKGROUP_SIZE) {
+    let end = rowStart[(row + 1u) * params.parts];
+    for (var s = rowStart[row * params.parts] + local; s < end; s += WORKGROUP_SIZE) {
       let packed = i32(weightsI8[s / 4u]);
       let weight = extractBits(packed, (s % 4u) * 8u, 8u);
       atomicAdd(&inputI32[target0 + columns[s]], weight << params.shift);

@@ -203,3 +203,25 @@ export function toDense(connectivity: Connectivity, pres: number, posts: number)
   if (connectivity.kind === 'dense') return connectivity.weights;
   return toMatrix(toRows(connectivity, pres, posts), posts);
 }
+
+/**
+ * Start table of rows that are cut by post-synaptic range, one range for each of `threads` (the ranges of
+ * assembly/snn/share.ts): part p of row r is `table[r * threads + p] .. table[r * threads + p + 1]`.
+ */
+export function cutRows({ rowStart, columns }: Rows, posts: number, threads: number): Uint32Array {
+  if (threads === 1) return rowStart;
+  const pres = rowStart.length - 1;
+  const units = Math.ceil(posts / 32);
+  const table = new Uint32Array(pres * threads + 1);
+  let k = 0;
+  for (let pre = 0; pre < pres; pre++) {
+    for (let part = 0; part < threads; part++) {
+      table[pre * threads + part] = k;
+      const end = part === threads - 1 ? posts : Math.min(posts, Math.floor((units * (part + 1)) / threads) * 32);
+      const last = rowStart[pre + 1]!;
+      while (k < last && columns[k]! < end) k++;
+    }
+  }
+  table[pres * threads] = k;
+  return table;
+}

@@ -26,7 +26,7 @@ import {
   spikeFlags,
 } from '../kernels/snn/index.js';
 import type { DecayFree } from './decay-free.js';
-import { filterRows, toColumns, toMatrix, toRows, type Rows } from './connectivity.js';
+import { cutRows, filterRows, toColumns, toMatrix, toRows, type Rows } from './connectivity.js';
 import type { FixedProjection, Population, Projection, SpikingNetwork } from './network.js';
 
 /**
@@ -76,15 +76,22 @@ export interface LaidPart<B> {
 export interface LaidProjection<B = TypedView> {
   readonly projection: Projection;
   readonly strategy: Strategy;
+  /** Into how many post-synaptic ranges scattered rows are cut. */
+  readonly cuts: number;
   readonly parts: readonly LaidPart<B>[];
 }
 
-/** Host arrays of a projection: one part per distinct axonal delay. Zero weights are left out where the form allows it. */
-export function layProjection(network: SpikingNetwork, projection: Projection, strategy: Strategy): LaidProjection {
+/** Host arrays of a projection, its rows cut for `threads` that share one sample: one part per distinct axonal delay. Zero weights are left out where the form allows it. */
+export function layProjection(
+  network: SpikingNetwork,
+  projection: Projection,
+  strategy: Strategy,
+  threads = 1,
+): LaidProjection {
   const pres = populationOf(network, projection.from).size;
   const posts = populationOf(network, projection.to).size;
   const { delay } = projection;
-  const laid = (parts: LaidPart<TypedView>[]): LaidProjection => ({ projection, strategy, parts });
+  const laid = (parts: LaidPart<TypedView>[]): LaidProjection => ({ projection, strategy, cuts: threads, parts });
   if (strategy === 'convolution') {
     if (projection.kind !== 'convolution' || typeof delay !== 'number') {
       throw new TuttiError(
@@ -97,7 +104,7 @@ export function layProjection(network: SpikingNetwork, projection: Projection, s
   }
   const rows = toRows(projection, pres, posts);
   const arraysOf = (part: Rows): Readonly<Record<string, TypedView>> => {
-    if (strategy === 'scatter') return { ...part };
+    if (strategy === 'scatter') return { ...part, rowStart: cutRows(part, posts, threads) };
     if (strategy === 'dense') return { weights: toMatrix(part, rowStride(posts)) };
     return { ...toColumns(part, posts) };
   };
@@ -213,7 +220,7 @@ export function lowerStep(network: SpikingNetwork, shape: StepShape): readonly K
 function lowerProjection(
   network: SpikingNetwork,
   shape: StepShape,
-  { projection, strategy, parts }: LaidProjection<DeviceBuffer>,
+  { projection, strategy, cuts, parts }: LaidProjection<DeviceBuffer>,
   flagged: Set<string>,
 ): readonly KernelCall[] {
   const fixed = network.numeric === 'fixed';
@@ -248,13 +255,15 @@ function lowerProjection(
           receptors,
           receptor,
           period,
+          parts: cuts,
         }),
       ];
     }
     switch (strategy) {
       case 'scatter': {
         const scatter = fixed ? scatterRowsI8 : scatterRowsF32;
-        return [scatter({ ...common, ...stream, weights, rowStart: arrays.rowStart!, columns: arrays.columns! })];
+        const { rowStart, columns } = arrays as { rowStart: DeviceBuffer; columns: DeviceBuffer };
+        return [scatter({ ...common, ...stream, weights, rowStart, columns, parts: cuts })];
       }
       case 'dense': {
         const dense = fixed ? denseRowsI8 : denseRowsF32;

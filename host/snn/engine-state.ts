@@ -116,6 +116,7 @@ export function createDeviceState(
       network,
       network.projections.find((projection) => projection.name === name)!,
       strategy,
+      batchCapacity < device.capabilities.threads ? device.capabilities.threads : 1,
     );
     const made: DeviceBuffer[] = [];
     const upload = (array: string, data: TypedView): DeviceBuffer => {

@@ -1,4 +1,5 @@
 /** Conformance cases of the spiking kernels. Each maker draws everything, sizes included, from the dice. */
+import { cutRows } from '../../snn/connectivity.js';
 import * as kernels from '../snn/index.js';
 import { FIXED_CONSTANT_ROWS, FLOAT_CONSTANT_ROWS } from '../snn/neuron_step.js';
 import { bitWords } from '../snn/spikes.js';
@@ -110,15 +111,16 @@ const scatter =
   (d) => {
     const { batch, posts, pres, s, inputStride, inputOffset, shift } = synapses(d);
     const rows = sparseRows(d, pres, posts, pick(d, 0, 0.1, 0.5, 1));
+    const parts = d.int(1, 3);
     const kernel = fixed ? kernels.scatterRowsI8.body : kernels.scatterRowsF32.body;
     return {
       name: kernel.name,
       kernel,
-      scalars: [batch, posts, s.slots, s.delay, inputStride, inputOffset, s.origin, shift],
+      scalars: [batch, posts, s.slots, s.delay, inputStride, inputOffset, s.origin, shift, parts],
       buffers: [
         s.index,
         s.ids,
-        rows.start,
+        cutRows({ rowStart: rows.start, columns: rows.ids, weights: new Float32Array(0) }, posts, parts),
         rows.ids,
         fixed ? bytes(d, rows.ids.length) : floats(d, rows.ids.length),
         fixed ? ints(d, batch * inputStride, -1e6, 1e6) : floats(d, batch * inputStride),
@@ -325,11 +327,20 @@ const cubaLifScatter: Maker = (d) => {
   const receptors = d.int(1, 3);
   const { period, state } = cuba(d, batch, posts, receptors);
   const rows = sparseRows(d, pres, posts, pick(d, 0, 0.1, 0.5, 1));
+  const parts = d.int(1, 3);
   return {
     name: 'cubaLifScatter',
     kernel: kernels.cubaLifScatter.body,
-    scalars: [batch, posts, receptors, d.int(0, receptors - 1), period, s.slots, s.delay, s.origin],
-    buffers: [s.index, s.ids, rows.start, rows.ids, floats(d, rows.ids.length), floats(d, 2 * period), state],
+    scalars: [batch, posts, receptors, d.int(0, receptors - 1), period, s.slots, s.delay, s.origin, parts],
+    buffers: [
+      s.index,
+      s.ids,
+      cutRows({ rowStart: rows.start, columns: rows.ids, weights: new Float32Array(0) }, posts, parts),
+      rows.ids,
+      floats(d, rows.ids.length),
+      floats(d, 2 * period),
+      state,
+    ],
     firstStep: s.step,
     tolerance: 1e-4,
   };

@@ -113,12 +113,13 @@ export const cubaLifScatter = defineKernel({
     slots: 'u32',
     delay: 'u32',
     origin: 'i32',
+    parts: 'u32',
   },
   usesStep: true,
   elements: (s) => ({
     spikeIndex: 2 * s.slots * s.batch,
     spikeIds: 0,
-    rowStart: 2,
+    rowStart: s.parts + 1,
     columns: 0,
     weights: 0,
     gains: 2 * s.period,
@@ -129,7 +130,7 @@ export const cubaLifScatter = defineKernel({
     forEachSpike(spikeIndex, spikeIds, s, step, (b, id) => {
       const u = b * (s.receptors + 1) * s.posts;
       const g = u + (s.receptor + 1) * s.posts;
-      for (let k = rowStart[id]!; k < rowStart[id + 1]!; k++) {
+      for (let k = rowStart[id * s.parts]!; k < rowStart[(id + 1) * s.parts]!; k++) {
         state[g + columns[k]!]! += f(weights[k]! * gains[2 * phase]!);
         state[u + columns[k]!]! += f(weights[k]! * gains[2 * phase + 1]!);
       }

@@ -1,4 +1,7 @@
-/** Sparse synapses stored by pre-synaptic row (CSR): every spike walks its row and adds at the post-synaptic side. */
+/**
+ * Sparse synapses stored by pre-synaptic row (CSR): every spike walks its row and adds at the post-synaptic side. Rows may be
+ * cut into `parts` by post-synaptic range, one for each thread (docs/kernels.md).
+ */
 import source from '../../../gpu-kernels/snn/scatter_rows.wgsl';
 import { defineKernel } from '../kernel.js';
 import { snnModule } from './module.js';
@@ -13,14 +16,20 @@ const scalars = {
   inputOffset: 'u32',
   origin: 'i32',
   shift: 'u32',
+  parts: 'u32',
 } as const;
 
 const shared = ['u32', 'read'] as const;
 
-const elements = (s: { readonly batch: number; readonly slots: number; readonly inputStride: number }) => ({
+const elements = (s: {
+  readonly batch: number;
+  readonly slots: number;
+  readonly inputStride: number;
+  readonly parts: number;
+}) => ({
   spikeIndex: 2 * s.slots * s.batch,
   spikeIds: 0,
-  rowStart: 2,
+  rowStart: s.parts + 1,
   columns: 0,
   weights: 0,
   input: s.batch * s.inputStride,
@@ -44,9 +53,12 @@ export const scatterRowsF32 = defineKernel({
   scalars,
   usesStep: true,
   elements,
-  oracle({ spikeIndex, spikeIds, rowStart, columns, weights, input, inputStride, inputOffset, ...stream }, step) {
+  oracle(
+    { spikeIndex, spikeIds, rowStart, columns, weights, input, inputStride, inputOffset, parts, ...stream },
+    step,
+  ) {
     forEachSpike(spikeIndex, spikeIds, stream, step, (b, id) => {
-      for (let k = rowStart[id]!; k < rowStart[id + 1]!; k++)
+      for (let k = rowStart[id * parts]!; k < rowStart[(id + 1) * parts]!; k++)
         input[b * inputStride + inputOffset + columns[k]!]! += weights[k]!;
     });
   },
@@ -69,11 +81,11 @@ export const scatterRowsI8 = defineKernel({
   usesStep: true,
   elements,
   oracle(
-    { spikeIndex, spikeIds, rowStart, columns, weights, input, inputStride, inputOffset, shift, ...stream },
+    { spikeIndex, spikeIds, rowStart, columns, weights, input, inputStride, inputOffset, shift, parts, ...stream },
     step,
   ) {
     forEachSpike(spikeIndex, spikeIds, stream, step, (b, id) => {
-      for (let k = rowStart[id]!; k < rowStart[id + 1]!; k++) {
+      for (let k = rowStart[id * parts]!; k < rowStart[(id + 1) * parts]!; k++) {
         input[b * inputStride + inputOffset + columns[k]!]! += weights[k]! << shift;
       }
     });
