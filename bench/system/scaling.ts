@@ -12,13 +12,13 @@ export async function benchScaling({ quick, say, table }: BenchContext): Promise
   for (const neurons of quick ? [1000, 10_000, 100_000] : [1000, 4000, 20_000, 100_000, 1_000_000]) {
     say(`scaling: ${neurons} neurons`);
     const network = cubaNetwork(neurons, 5);
-    const steps = Math.max(50, Math.min(5000, Math.round(2e7 / neurons)));
+    const steps = Math.max(300, Math.min(10_000, Math.round(5e7 / neurons)));
     let events = 0;
     let bytes = 0;
     const run = (threads: number) => async (): Promise<number> => {
       const device = await createWasmDevice({ threads, memoryBudget: 3 * 2 ** 30 });
       const engine = await createEngine(network, { device });
-      await engine.run({ steps: 10 });
+      await engine.run({ steps: 200 });
       const result = await engine.run({ steps });
       events = result.synapticEvents;
       bytes = device.memory.peak;
