@@ -211,6 +211,8 @@ async function start(): Promise<void> {
   });
   addEventListener('resize', () => draw(recipe.steps));
   await listBackends();
+  // Once more, now that everything is compiled, so that the time shown is that of a run.
+  ask();
 }
 
 start().catch((error: unknown) => {

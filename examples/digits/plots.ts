@@ -38,7 +38,7 @@ function stepLabels({ context, width, height, colour }: Surface, steps: number):
   context.strokeStyle = colour('line');
   context.textAlign = 'center';
   for (let step = 0; step < steps; step++) {
-    context.fillText(`step ${step + 1}`, x(step + 0.5), height - 5);
+    context.fillText(x(1) - x(0) > 48 ? `step ${step + 1}` : String(step + 1), x(step + 0.5), height - 5);
     context.beginPath();
     context.moveTo(x(step), 0);
     context.lineTo(x(step), height - BOTTOM);
@@ -70,8 +70,8 @@ export function drawRaster(
       const shown = Math.min(1, until - step);
       const spikes = spikesAt(train, step, 0);
       for (let k = 0; k < Math.floor(spikes.length * shown); k++) {
-        // Within a step all spikes are simultaneous; they are spread out only to be seen.
-        const spread = spikes.length > 1 ? (k / spikes.length) * gap : gap / 2;
+        // Within a step all spikes are simultaneous; each neuron has a place of its own there only to be seen.
+        const spread = ((Math.imul(spikes[k]!, 0x9e3779b1) >>> 0) / 2 ** 32) * gap;
         context.fillRect(x(step) + 3 + spread, top + 2 + ((spikes[k]! + 0.5) / train.neurons) * (band - 6), 2.5, 2.5);
       }
     }
