@@ -33,6 +33,8 @@ export function createPipelineCache(device: GPUDevice, capabilities: Capabilitie
     const sizes = capabilities.subgroupSize;
     if (/override\s+SUBGROUP_SIZE\b/.test(source) && sizes && sizes.min === sizes.max)
       constants['SUBGROUP_SIZE'] = sizes.min;
+    // An invalid shader also raises an error of its own, which must not fall on whoever runs next.
+    device.pushErrorScope('validation');
     const layout = device.createBindGroupLayout({
       label: kernel.name,
       entries: [
@@ -45,6 +47,8 @@ export function createPipelineCache(device: GPUDevice, capabilities: Capabilitie
       ],
     });
     const module = device.createShaderModule({ label: kernel.name, code: source });
+    const raised = device.popErrorScope();
+    raised.catch(() => {}); // the device was lost; the pipeline says so
     try {
       const pipeline = await device.createComputePipelineAsync({
         label: kernel.name,

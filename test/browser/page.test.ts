@@ -56,10 +56,10 @@ const ONE = [
   ],
 ] as const;
 const ZERO = [
-  Array.from({ length: 25 }, (_, i) => [
+  Array.from({ length: 25 }, (_, i): [number, number] => [
     0.5 + 0.2 * Math.sin((i / 24) * 2 * Math.PI),
     0.5 - 0.32 * Math.cos((i / 24) * 2 * Math.PI),
-  ]) as [number, number][],
+  ]),
 ];
 const SEVEN = [
   [
