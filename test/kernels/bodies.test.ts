@@ -40,7 +40,7 @@ describe('WGSL', () => {
 
   it('compiles on Dawn, every variant and entry point, without any driver', async () => {
     const adapter = (await create(['backend=null']).requestAdapter())!;
-    const device = await adapter.requestDevice({ requiredFeatures: ['subgroups' as GPUFeatureName] });
+    const device = await adapter.requestDevice({ requiredFeatures: ['subgroups'] });
     for (const { name, wgsl } of kernels) {
       for (const { source } of wgsl.variants) {
         const module = device.createShaderModule({ code: source });
