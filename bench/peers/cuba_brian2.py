@@ -1,7 +1,7 @@
 """The CUBA network of Vogels and Abbott (2005) in Brian2's C++ standalone mode, the peer of bench:snn.
 
 Usage: cuba_brian2.py NEURONS SECONDS FOLDER
-Builds FOLDER/main once; each run of it draws a new network and writes to results/: last_run_info.txt (wall seconds of the
+Builds FOLDER/main once; each run of it draws a new network and writes to results/: last_run_info.txt (CPU seconds, std::clock, of the
 simulation loop alone) and the spike count. One thread, -O3 -march=native.
 """
 import sys
