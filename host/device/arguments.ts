@@ -23,15 +23,19 @@ export function checkBuffer(device: Device, buffer: DeviceBuffer, doing: string)
   }
 }
 
-/** @throws TuttiError BUFFER_RANGE unless the range lies in the buffer (rounded up to words) and starts at a word */
+/**
+ * A range is whole words; only where it reaches the end of the buffer may its last word be cut short.
+ * @throws TuttiError BUFFER_RANGE
+ */
 export function checkRange(buffer: DeviceBuffer, offset: number, bytes: number, doing: string): void {
-  if (offset % 4 || offset < 0 || bytes < 0 || offset + bytes > roundUp4(buffer.bytes)) {
-    throw new TuttiError(
-      'BUFFER_RANGE',
-      `${doing}: bytes ${offset}..${offset + bytes} are outside buffer "${buffer.label}" of ${buffer.bytes} B, or not a multiple of 4`,
-      { where: buffer.device.id },
-    );
-  }
+  const end = offset + bytes;
+  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(bytes) && offset >= 0 && bytes >= 0;
+  if (whole && offset % 4 === 0 && end <= roundUp4(buffer.bytes) && (end % 4 === 0 || end >= buffer.bytes)) return;
+  throw new TuttiError(
+    'BUFFER_RANGE',
+    `${doing}: bytes ${offset}..${end} are outside buffer "${buffer.label}" of ${buffer.bytes} B, or not a multiple of 4`,
+    { where: buffer.device.id, facts: { offset, bytes, size: buffer.bytes } },
+  );
 }
 
 /** @throws TuttiError KERNEL_ARGUMENT, LIMIT_EXCEEDED */

@@ -17,6 +17,8 @@ export interface BufferPool<Raw> {
   /** A buffer of exactly `classOf(bytes)` bytes; `reused` tells that it holds old content. */
   acquire(bytes: number): { readonly raw: Raw; readonly bytes: number; readonly reused: boolean };
   release(raw: Raw, bytes: number): void;
+  /** Destroys a buffer in use, whose state is not to be trusted, instead of keeping it. */
+  discard(raw: Raw, bytes: number): void;
   /** Destroys idle buffers until at most `bytes` of them are left. */
   trim(bytes: number): void;
   statistics(): BufferPoolStatistics;
@@ -84,6 +86,12 @@ export function createBufferPool<Raw>(options: {
       idleBuffers++;
       idleBytes += bytes;
       trim(options.capBytes);
+    },
+    discard(raw, bytes) {
+      liveBuffers--;
+      liveBytes -= bytes;
+      destroyed++;
+      options.destroy(raw);
     },
     trim,
     statistics: () => ({ created, reused, destroyed, liveBuffers, liveBytes, idleBuffers, idleBytes }),

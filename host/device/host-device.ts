@@ -3,7 +3,7 @@
  * the order of issue, long runs cut into time slices so that the event loop, an AbortSignal and a progress bar get their
  * turn. An idle device starts a run at once, synchronously, so a short run costs no trip through the event loop.
  */
-import { abortedError, DeviceLostError } from '../errors.js';
+import { abortedError, DeviceLostError, throwIfAborted, TuttiError } from '../errors.js';
 import {
   checkAllocation,
   checkBuffer,
@@ -98,9 +98,13 @@ export function createHostDevice(parts: HostDeviceParts): HostDevice {
       let address: number;
       try {
         address = storage.allocate(Math.max(4, roundUp4(bytes)));
-      } catch (error) {
+      } catch (cause) {
         lease.release();
-        throw error;
+        if (cause instanceof TuttiError) throw cause;
+        throw new TuttiError('MEMORY_REFUSED', `the host has no ${bytes} B left for "${label}" on ${id}`, {
+          where: id,
+          cause,
+        });
       }
       let released = false;
       const buffer: HostBuffer = {
@@ -115,7 +119,6 @@ export function createHostDevice(parts: HostDeviceParts): HostDevice {
         release() {
           if (released) return;
           released = true;
-          if (life.gone) return;
           lease.release();
           // Operations issued earlier may still use the range.
           operations.after(() => life.gone ?? storage.release(address));
@@ -168,6 +171,7 @@ export function createHostDevice(parts: HostDeviceParts): HostDevice {
     },
     async warmup(kernels, options) {
       life.check();
+      throwIfAborted(options?.signal, `warming up ${id}`);
       await Promise.race([executor.prepare(kernels, options), life.whenGone]);
     },
     async close() {

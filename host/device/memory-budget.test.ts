@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { MemoryRefusedError } from '../errors.js';
-import { createBufferPool, sizeClass } from './buffer-pool.js';
 import { createMemoryBudget } from './memory-budget.js';
 
 it('a budget is never exceeded, and every refusal changes nothing', () => {
@@ -50,54 +49,55 @@ it('refuses sizes that are no sizes', () => {
   expect(memory.inUse).toBe(0);
 });
 
-it('size classes waste at most a quarter', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 257, max: 2 ** 40 }), (bytes) => {
-      expect(sizeClass(bytes)).toBeGreaterThanOrEqual(bytes);
-      expect(sizeClass(bytes)).toBeLessThanOrEqual(bytes * 1.25 + 1);
-      expect(sizeClass(sizeClass(bytes))).toBe(sizeClass(bytes));
-    }),
-  );
+it('names need, budget, what is in use and its holders, largest first, and says what to do', () => {
+  const memory = createMemoryBudget('gpu 0', 1000);
+  memory.lease(100, 'small');
+  const half = memory.lease(200, 'kv cache');
+  memory.lease(400, 'weights');
+  memory.lease(150, 'kv cache');
+  const holders = [
+    { holder: 'weights', bytes: 400 },
+    { holder: 'kv cache', bytes: 350 },
+    { holder: 'small', bytes: 100 },
+  ];
+  expect(memory.holders()).toEqual(holders);
+  let refused: unknown;
+  try {
+    memory.lease(151, 'activations');
+  } catch (error) {
+    refused = error;
+  }
+  expect(refused).toMatchObject({
+    code: 'MEMORY_REFUSED',
+    where: 'gpu 0',
+    need: 151,
+    budget: 1000,
+    inUse: 850,
+    holders,
+    facts: { holder: 'activations', need: 151, budget: 1000, inUse: 850 },
+    message: expect.stringMatching(
+      /gpu 0 refused 151 B for "activations": 850 B of its 1000 B .*weights 400 B, kv cache 350 B.*release/,
+    ) as string,
+  });
+  // The refusal keeps its own account of that moment.
+  half.release();
+  expect((refused as MemoryRefusedError).holders).toEqual(holders);
+  expect(memory.lease(350, 'activations').bytes).toBe(350);
+  expect(memory.inUse).toBe(1000);
 });
 
-it('a buffer pool reuses by class, keeps its cap, and accounts for every buffer', () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.record({ take: fc.boolean(), bytes: fc.integer({ min: 1, max: 3000 }), at: fc.nat() }), {
-        maxLength: 80,
-      }),
-      (steps) => {
-        const alive = new Set<{ bytes: number }>();
-        const pool = createBufferPool<{ bytes: number }>({
-          create(bytes) {
-            const raw = { bytes };
-            alive.add(raw);
-            return raw;
-          },
-          destroy: (raw) => expect(alive.delete(raw)).toBe(true),
-          capBytes: 4096,
-        });
-        const live: { raw: { bytes: number }; bytes: number }[] = [];
-        for (const { take, bytes, at } of steps) {
-          if (take || live.length === 0) {
-            const taken = pool.acquire(bytes);
-            expect(taken.raw.bytes).toBe(taken.bytes);
-            expect(taken.bytes).toBeGreaterThanOrEqual(bytes);
-            expect(live.some((other) => other.raw === taken.raw)).toBe(false);
-            live.push(taken);
-          } else {
-            const [back] = live.splice(at % live.length, 1);
-            pool.release(back!.raw, back!.bytes);
-          }
-          const s = pool.statistics();
-          expect(s.idleBytes).toBeLessThanOrEqual(4096);
-          expect(s.liveBuffers).toBe(live.length);
-          expect(s.liveBuffers + s.idleBuffers).toBe(alive.size);
-          expect(s.created - s.destroyed).toBe(alive.size);
-        }
-        pool.trim(0);
-        expect(pool.statistics()).toMatchObject({ idleBuffers: 0, idleBytes: 0 });
-      },
-    ),
-  );
+it('a lease grows and shrinks in place, or stays as it is', () => {
+  const memory = createMemoryBudget('device', 1000);
+  const lease = memory.lease(600, 'a');
+  const other = memory.lease(300, 'b');
+  expect(() => lease.resize(701)).toThrow(MemoryRefusedError);
+  expect(() => lease.resize(-1)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
+  expect(lease.bytes).toBe(600);
+  lease.resize(700);
+  expect(memory).toMatchObject({ inUse: 1000, peak: 1000 });
+  lease.resize(0);
+  expect(memory.holders()).toEqual([{ holder: 'b', bytes: 300 }]);
+  other.release();
+  expect(other.released).toBe(true);
+  expect(memory).toMatchObject({ inUse: 0, peak: 1000, budget: 1000 });
 });

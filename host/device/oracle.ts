@@ -58,7 +58,9 @@ export function createOracleDevice(options: OracleDeviceOptions = {}): Device {
     },
     executor: {
       ready: () => true,
-      prepare: () => Promise.resolve(),
+      // Nothing to compile: ready as soon as it is asked.
+      prepare: (kernels, { onProgress } = {}) =>
+        Promise.resolve(onProgress?.({ done: kernels.length, total: kernels.length, what: 'oracles' })),
       slice(calls, firstStep, steps) {
         const until = performance.now() + 10;
         let done = 0;

@@ -21,7 +21,7 @@ export interface RemoteDeviceOptions {
 
 interface Question {
   readonly resolve: (value: ArrayBuffer | undefined) => void;
-  readonly reject: (error: TuttiError) => void;
+  readonly reject: (error: unknown) => void;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -138,9 +138,10 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
       questions.set(number, {
         resolve: settle(resolve),
         // The worker's signal is not the caller's: its reason stays on this side.
-        reject: settle((error: TuttiError) =>
-          reject(error.code === 'ABORTED' && signal?.aborted ? abortedError(signal, doing) : error),
-        ),
+        reject: settle((error: unknown) => {
+          const aborted = error instanceof TuttiError && error.code === 'ABORTED' && signal?.aborted;
+          reject(aborted ? abortedError(signal, doing) : (error as Error));
+        }),
         onProgress,
       });
       signal?.addEventListener('abort', abort, { once: true });
@@ -171,7 +172,17 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
     if (message.kind !== 'answer' && message.kind !== 'failed' && message.kind !== 'progress') return;
     const question = questions.get(message.ask);
     if (!question) return;
-    if (message.kind === 'progress') return question.onProgress?.(message.progress);
+    if (message.kind === 'progress') {
+      try {
+        question.onProgress?.(message.progress);
+      } catch (error) {
+        // It is the caller who has to hear of it; the work over there is of no use any more.
+        questions.delete(message.ask);
+        wire.post({ kind: 'abort', ask: message.ask });
+        question.reject(error);
+      }
+      return;
+    }
     questions.delete(message.ask);
     if (message.kind === 'answer') question.resolve(message.value);
     else question.reject(unpackError(message.error));
@@ -243,9 +254,9 @@ function connect(ready: Ready, wire: ClientWire, options: RemoteDeviceOptions): 
         release() {
           if (released) return;
           released = true;
+          lease.release();
           if (gone) return;
           leases.delete(number);
-          lease.release();
           wire.post({ kind: 'release', buffer: number });
         },
       };

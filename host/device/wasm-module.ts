@@ -6,27 +6,33 @@
 import { TuttiError } from '../errors.js';
 import type { WasmModuleSource } from './device.js';
 
-const compiled = new Map<string, Promise<WebAssembly.Module>>();
+type Compiled = WeakMap<Uint8Array, Promise<WebAssembly.Module>>;
+/** By the bytes themselves: two modules may have one name. */
+const forShared: Compiled = new WeakMap();
+const forUnshared: Compiled = new WeakMap();
 
-export function compileWasm(source: WasmModuleSource, shared: boolean): Promise<WebAssembly.Module> {
-  const key = `${source.name}/${shared ? 'shared' : 'unshared'}`;
-  let module = compiled.get(key);
+/** @throws TuttiError KERNEL_UNSUPPORTED when the module does not compile, FILE_INVALID when it is none or imports no memory */
+export function compileWasm({ name, bytes }: WasmModuleSource, shared: boolean): Promise<WebAssembly.Module> {
+  const compiled = shared ? forShared : forUnshared;
+  let module = compiled.get(bytes);
   if (!module) {
-    const bytes = shared ? source.bytes : withUnsharedMemory(source.bytes, source.name);
-    module = WebAssembly.compile(bytes as BufferSource).catch((cause: unknown) => {
-      compiled.delete(key);
-      throw new TuttiError(
-        'DEVICE_UNAVAILABLE',
-        `the Wasm module "${source.name}" does not compile here; SIMD is needed`,
-        {
-          where: source.name,
-          cause,
-        },
-      );
-    });
-    compiled.set(key, module);
+    module = compile(name, bytes, shared);
+    module.catch(() => compiled.delete(bytes));
+    compiled.set(bytes, module);
   }
   return module;
+}
+
+async function compile(name: string, bytes: Uint8Array, shared: boolean): Promise<WebAssembly.Module> {
+  const unshared = withUnsharedMemory(bytes, name);
+  try {
+    return await WebAssembly.compile((shared ? bytes : unshared) as BufferSource);
+  } catch (cause) {
+    throw new TuttiError('KERNEL_UNSUPPORTED', `the Wasm module "${name}" does not compile here: ${String(cause)}`, {
+      where: name,
+      cause,
+    });
+  }
 }
 
 /** A copy of a module whose imported memory is not shared. @throws TuttiError FILE_INVALID when there is no such import. */

@@ -53,50 +53,72 @@ interface Port {
   terminate(): Promise<void>;
 }
 
-/** @param onFailure called once when a worker dies or throws; the memory is then in an unknown state */
+/**
+ * @param onFailure called once when a worker dies or throws; the memory is then in an unknown state
+ * @throws TuttiError DEVICE_UNAVAILABLE when a worker cannot be started; those that were are ended
+ */
 export async function startWasmThreads(
   count: number,
   workerUrl: string | URL | undefined,
   onFailure: (why: string) => void,
 ): Promise<WasmThreads> {
   const ports: Port[] = [];
+  /** Why nothing is answered any more. */
+  let over: TuttiError | undefined;
   let waiting: ((error: TuttiError) => void) | undefined;
-  let closed = false;
   const fail = (why: string): void => {
-    if (closed) return;
-    waiting?.(new TuttiError('DEVICE_FAILED', why));
+    if (over) return;
+    over = new TuttiError('DEVICE_FAILED', why);
+    waiting?.(over);
     onFailure(why);
   };
-  for (let i = 0; i < count; i++) {
-    const port = await openPort(workerUrl);
-    port.onFailure(fail);
-    ports.push(port);
+  const close = async (): Promise<void> => {
+    over ??= new TuttiError('DEVICE_CLOSED', 'the worker threads were ended');
+    waiting?.(over);
+    await Promise.all(ports.map((port) => port.terminate()));
+  };
+  try {
+    for (let i = 0; i < count; i++) {
+      const port = await openPort(workerUrl);
+      port.onFailure(fail);
+      ports.push(port);
+    }
+  } catch (cause) {
+    await close();
+    throw new TuttiError(
+      'DEVICE_UNAVAILABLE',
+      `worker threads cannot be started: ${String(cause)}; pass a workerUrl that may be loaded, or threads: 1`,
+      { cause },
+    );
   }
+  const exchange = (message: (thread: number) => object): Promise<readonly ThreadReply[]> =>
+    new Promise((resolve, reject) => {
+      if (over) throw over;
+      const replies: ThreadReply[] = [];
+      waiting = reject;
+      ports.forEach((port, thread) => {
+        port.hold(true);
+        port.onMessage((reply) => {
+          port.hold(false);
+          if (reply.kind === 'error') return fail(`a worker thread failed: ${reply.message}`);
+          replies.push(reply);
+          if (replies.length < count) return;
+          waiting = undefined;
+          resolve(replies);
+        });
+        port.post(message(thread));
+      });
+    });
+  let last: Promise<unknown> = Promise.resolve();
   return {
     count,
     ask(message) {
-      return new Promise((resolve, reject) => {
-        const replies: ThreadReply[] = [];
-        waiting = reject;
-        ports.forEach((port, thread) => {
-          port.hold(true);
-          port.onMessage((reply) => {
-            port.hold(false);
-            if (reply.kind === 'error') return fail(`a worker thread failed: ${reply.message}`);
-            replies.push(reply);
-            if (replies.length === count) {
-              waiting = undefined;
-              resolve(replies);
-            }
-          });
-          port.post(message(thread));
-        });
-      });
+      // A run and the loading of another module may be asked for at once; replies do not say which they answer.
+      const answered = last.then(() => exchange(message));
+      last = answered.catch(() => {});
+      return answered;
     },
-    async close() {
-      closed = true;
-      await Promise.all(ports.map((port) => port.terminate()));
-    },
+    close,
   };
 }
 

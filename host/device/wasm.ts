@@ -2,10 +2,10 @@
  * WebAssembly as a device: SIMD kernels over one linear memory, one thread in place or several workers that meet at a
  * barrier after every kernel. Lists of kernel calls are laid out in the memory once and run by `runCommands` there.
  */
-import { TuttiError, throwIfAborted } from '../errors.js';
+import { abortedError, TuttiError, throwIfAborted } from '../errors.js';
 import type { Capabilities, Device, KernelBody, KernelCall, LongCallOptions, RunOptions } from './device.js';
 import { createHostDevice, type HostBuffer, type HostDevice, type HostExecutor } from './host-device.js';
-import { createWasmHeap } from './wasm-heap.js';
+import { createWasmHeap, type HeapStatistics } from './wasm-heap.js';
 import { compileWasm } from './wasm-module.js';
 import { startWasmThreads, type WasmThreads } from './wasm-threads.js';
 
@@ -29,6 +29,8 @@ export interface WasmReport {
 }
 
 const PAGE = 65536;
+/** 4 GiB, all that a 32-bit memory can have. */
+const MOST_PAGES = 65536;
 /** Page 0 is never handed out: address 0 stays invalid, and modules may keep small static data there. */
 const HEAP_BASE = PAGE;
 const TABLE_SIZE = 1024;
@@ -36,6 +38,20 @@ const CONTROL_WORDS = 16;
 /** How long a time slice of a single-threaded run is, in milliseconds. */
 const SLICE_MS = 10;
 const CACHED_LISTS = 64;
+
+export interface WasmMemoryStatistics extends HeapStatistics {
+  /** Size of the linear memory, which never shrinks. */
+  readonly memoryBytes: number;
+}
+const statistics = new WeakMap<Device, () => WasmMemoryStatistics>();
+
+/** What a Wasm device's memory holds; its own few blocks (command lists, control words) are counted with the callers'. */
+export function wasmMemoryStatistics(device: Device): WasmMemoryStatistics {
+  const read = statistics.get(device);
+  if (!read)
+    throw new TuttiError('OPTION_INVALID', `${device.id} is not a Wasm device of this thread`, { where: device.id });
+  return read();
+}
 
 /** What this host can do for a Wasm device. Never throws. */
 export function describeWasm(): WasmReport {
@@ -54,7 +70,10 @@ export function describeWasm(): WasmReport {
   return { available: true, simd, sharedMemory, processors };
 }
 
-/** @throws TuttiError DEVICE_UNAVAILABLE where there is no Wasm SIMD, OPTION_INVALID for a bad option. */
+/**
+ * @throws TuttiError DEVICE_UNAVAILABLE where there is no Wasm SIMD or no worker thread can be started, OPTION_INVALID for a
+ *   bad option, MEMORY_REFUSED where the host has no such memory to give, ABORTED. Nothing is left behind in any case.
+ */
 export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise<Device> {
   const report = describeWasm();
   const id = options.id ?? 'wasm';
@@ -69,8 +88,12 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
     );
   }
   const budget = options.memoryBudget ?? 2 ** 30;
-  if (!(budget > 0) || budget > 2 ** 32) {
-    throw new TuttiError('OPTION_INVALID', `memoryBudget must be from 1 byte to 4 GiB, got ${budget}`, { where: id });
+  if (!Number.isInteger(budget) || budget <= 0 || budget > 2 ** 32) {
+    throw new TuttiError(
+      'OPTION_INVALID',
+      `memoryBudget must be a whole number of bytes from 1 to 4 GiB, got ${budget}`,
+      { where: id },
+    );
   }
   const notices: string[] = [];
   let threads = asked;
@@ -81,28 +104,31 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
     );
   }
   const shared = threads > 1;
-  // Command lists and rounding to the heap's alignment come on top of what callers lease.
-  const maximum = Math.min(PAGE, Math.ceil(budget / PAGE) + 64);
-  const memory = new WebAssembly.Memory({ initial: 2, maximum, shared });
+  const { memory, maximum } = openMemory(id, budget, shared);
   let bytes = new Uint8Array(memory.buffer);
   let words = new Int32Array(memory.buffer);
   const heap = createWasmHeap(HEAP_BASE, (need) => {
     const have = memory.buffer.byteLength;
     if (need <= have) return;
-    // Growing is costly where it moves the memory: at least double.
-    const pages = Math.min(maximum - have / PAGE, Math.max(Math.ceil((need - have) / PAGE), have / PAGE));
-    try {
-      memory.grow(Math.ceil(pages));
-    } catch (cause) {
-      throw new TuttiError('MEMORY_REFUSED', `the host could not grow Wasm memory of ${id} from ${have} to ${need} B`, {
-        where: id,
-        cause,
-      });
+    const least = Math.ceil((need - have) / PAGE);
+    const room = maximum - have / PAGE;
+    if (least > room) {
+      throw new TuttiError(
+        'MEMORY_REFUSED',
+        `no free range in the Wasm memory of ${id} is long enough, and it cannot grow beyond ${maximum * PAGE} B; release buffers or raise memoryBudget`,
+        { where: id, facts: { need, limit: maximum * PAGE } },
+      );
+    }
+    // Growing is costly where it moves the memory: double it, unless the host cannot.
+    if (!grow(memory, Math.min(room, Math.max(least, have / PAGE))) && !grow(memory, least)) {
+      throw new TuttiError(
+        'MEMORY_REFUSED',
+        `the host could not grow the Wasm memory of ${id} from ${have} to ${need} B; release buffers or free memory`,
+        { where: id, facts: { need } },
+      );
     }
     bytes = new Uint8Array(memory.buffer);
     words = new Int32Array(memory.buffer);
-    if (need > memory.buffer.byteLength)
-      throw new TuttiError('MEMORY_REFUSED', `Wasm memory of ${id} is full`, { where: id });
   });
   const control = heap.allocate(CONTROL_WORDS * 4);
 
@@ -122,8 +148,23 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   let host: HostDevice | undefined;
   let pool: WasmThreads | undefined;
   if (shared) {
-    pool = await startWasmThreads(threads, options.workerUrl, (why) => host?.lose(why));
-    await pool.ask(() => ({ kind: 'start', memory, tableSize: TABLE_SIZE }));
+    const opened = await startWasmThreads(threads, options.workerUrl, (why) => host?.lose(why));
+    const abort = (): void => void opened.close();
+    options.signal?.addEventListener('abort', abort, { once: true });
+    try {
+      throwIfAborted(options.signal, `opening ${id}`);
+      await opened.ask(() => ({ kind: 'start', memory, tableSize: TABLE_SIZE }));
+    } catch (cause) {
+      await opened.close();
+      if (options.signal?.aborted) throw abortedError(options.signal, `opening ${id}`);
+      throw new TuttiError('DEVICE_UNAVAILABLE', `the worker threads of ${id} did not start: ${String(cause)}`, {
+        where: id,
+        cause,
+      });
+    } finally {
+      options.signal?.removeEventListener('abort', abort);
+    }
+    pool = opened;
   }
   const executor = createExecutor();
   host = createHostDevice({
@@ -142,37 +183,35 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
     },
     executor,
   });
+  statistics.set(host.device, () => ({ ...heap.statistics(), memoryBytes: memory.buffer.byteLength }));
   return host.device;
 
   function createExecutor(): HostExecutor {
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_SIZE });
     const indices = new Map<KernelBody, number>();
-    const loaded = new Map<string, Promise<void>>();
+    let lastLoad: Promise<void> = Promise.resolve();
     let nextIndex = 1;
     let run: ((...args: number[]) => number) | undefined;
 
     const load = async (module: KernelBody['wasm']['module'], kernels: readonly KernelBody[]): Promise<void> => {
+      if (kernels.length === 0) return;
       const compiled = await compileWasm(module, shared);
-      const functions = kernels.map((kernel) => {
-        const index = nextIndex++;
-        if (index >= TABLE_SIZE)
-          throw new TuttiError('LIMIT_EXCEEDED', `${id} holds at most ${TABLE_SIZE - 1} kernels`);
-        return { kernel, index };
-      });
+      const exported = new Set(WebAssembly.Module.exports(compiled).map(({ name }) => name));
+      for (const { name } of kernels) {
+        if (exported.has(name)) continue;
+        throw new TuttiError('KERNEL_UNSUPPORTED', `Wasm module "${module.name}" has no kernel "${name}"`, {
+          where: name,
+        });
+      }
+      if (nextIndex + kernels.length > TABLE_SIZE)
+        throw new TuttiError('LIMIT_EXCEEDED', `${id} holds at most ${TABLE_SIZE - 1} kernels`, { where: id });
+      const functions = kernels.map((kernel) => ({ kernel, index: nextIndex++ }));
       if (pool) {
         const pairs = functions.map(({ kernel, index }) => [kernel.name, index] as const);
         await pool.ask(() => ({ kind: 'load', module: compiled, functions: pairs }));
       } else {
         const { exports } = await WebAssembly.instantiate(compiled, { env: { memory, table } });
-        for (const { kernel, index } of functions) {
-          const body = exports[kernel.name];
-          if (typeof body !== 'function') {
-            throw new TuttiError('KERNEL_UNSUPPORTED', `Wasm module "${module.name}" has no kernel "${kernel.name}"`, {
-              where: kernel.name,
-            });
-          }
-          table.set(index, body);
-        }
+        for (const { kernel, index } of functions) table.set(index, exports[kernel.name]);
         run = exports['runCommands'] as (...args: number[]) => number;
       }
       for (const { kernel, index } of functions) indices.set(kernel, index);
@@ -197,10 +236,12 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
       const argumentWords = calls.reduce((sum, call) => sum + call.buffers.length + call.scalars.length, 0);
       const address = heap.allocate(4 * (2 * calls.length + argumentWords));
       const floats = new Float32Array(memory.buffer);
-      let at = (address >> 2) + 2 * calls.length;
+      // Addresses may lie above 2 GiB: no shifts, which would make them negative.
+      const start = address / 4;
+      let at = start + 2 * calls.length;
       calls.forEach((call, i) => {
-        words[(address >> 2) + 2 * i] = indices.get(call.kernel)!;
-        words[(address >> 2) + 2 * i + 1] = at << 2;
+        words[start + 2 * i] = indices.get(call.kernel)!;
+        words[start + 2 * i + 1] = at * 4;
         for (const buffer of call.buffers) words[at++] = (buffer as HostBuffer).address;
         call.scalars.forEach((value, k) => {
           if (call.kernel.scalars[k]!.type === 'f32') floats[at++] = value;
@@ -229,16 +270,23 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
       steps: number,
       options: RunOptions,
     ): Promise<number> => {
-      words.fill(0, control >> 2, (control >> 2) + CONTROL_WORDS);
+      const flags = control / 4;
+      words.fill(0, flags, flags + CONTROL_WORDS);
       const { signal, onProgress } = options;
-      const abort = (): void => void Atomics.store(words, control >> 2, 1);
+      const abort = (): void => void Atomics.store(words, flags, 1);
       signal?.addEventListener('abort', abort, { once: true });
       const total = options.steps ?? 1;
+      let thrown: { readonly error: unknown } | undefined;
       const timer = onProgress
-        ? setInterval(
-            () => onProgress({ done: total - steps + Atomics.load(words, (control >> 2) + 3), total, what: 'steps' }),
-            50,
-          )
+        ? setInterval(() => {
+            try {
+              if (!thrown) onProgress({ done: total - steps + Atomics.load(words, flags + 3), total, what: 'steps' });
+            } catch (error) {
+              // It is the caller of run who has to hear of it.
+              thrown = { error };
+              abort();
+            }
+          }, 50)
         : undefined;
       try {
         const replies = await pool!.ask((thread) => ({
@@ -251,6 +299,7 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
           threads,
           control,
         }));
+        if (thrown) throw thrown.error;
         return replies[0]!.steps!;
       } finally {
         clearInterval(timer);
@@ -262,30 +311,31 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
       ready: (calls) => calls.every((call) => indices.has(call.kernel)),
       async prepare(kernels, { signal, onProgress }: LongCallOptions = {}) {
         const missing = kernels.filter((kernel) => !indices.has(kernel));
-        const modules = new Map<string, KernelBody[]>();
-        for (const kernel of missing) {
-          const { name } = kernel.wasm.module;
-          const group = modules.get(name) ?? [];
-          if (group.length === 0) modules.set(name, group);
+        const modules = new Map<Uint8Array, KernelBody[]>();
+        for (const kernel of new Set(missing)) {
+          const { bytes } = kernel.wasm.module;
+          const group = modules.get(bytes) ?? [];
+          if (group.length === 0) modules.set(bytes, group);
           group.push(kernel);
         }
-        let done = 0;
-        for (const [name, group] of modules) {
+        const report = (what: string): void => {
+          const done = kernels.filter((kernel) => indices.has(kernel)).length;
+          onProgress?.({ done, total: kernels.length, what });
+        };
+        if (modules.size === 0) report('all kernels were ready');
+        for (const group of modules.values()) {
           throwIfAborted(signal, `warming up ${id}`);
-          // One load at a time: threads answer one question at a time.
-          const before = loaded.get('last') ?? Promise.resolve();
-          const loading = before.then(() =>
+          const { module } = group[0]!.wasm;
+          // One load at a time, so that a kernel asked for twice is loaded once.
+          const loading = lastLoad.then(() =>
             load(
-              group[0]!.wasm.module,
+              module,
               group.filter((kernel) => !indices.has(kernel)),
             ),
           );
-          loaded.set(
-            'last',
-            loading.catch(() => {}),
-          );
+          lastLoad = loading.catch(() => {});
           await loading;
-          onProgress?.({ done: (done += group.length), total: missing.length, what: `Wasm module ${name}` });
+          report(`Wasm module ${module.name}`);
         }
       },
       slice(calls, firstStep, steps, options) {
@@ -297,6 +347,43 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
         await pool?.close();
       },
     };
+  }
+}
+
+/**
+ * Command lists, rounding to the heap's alignment and ranges that a run in flight still uses come on top of what callers
+ * lease: twice the budget where the host gives that (it is address space until it is used), a little more than the budget
+ * where it does not.
+ */
+function openMemory(
+  id: string,
+  budget: number,
+  shared: boolean,
+): { readonly memory: WebAssembly.Memory; readonly maximum: number } {
+  const least = Math.min(MOST_PAGES, Math.ceil(budget / PAGE) + 64);
+  const generous = Math.min(MOST_PAGES, 2 * least);
+  try {
+    return { memory: new WebAssembly.Memory({ initial: 2, maximum: generous, shared }), maximum: generous };
+  } catch {
+    // Shared memory takes its whole address space at once, which a phone may not have.
+  }
+  try {
+    return { memory: new WebAssembly.Memory({ initial: 2, maximum: least, shared }), maximum: least };
+  } catch (cause) {
+    throw new TuttiError(
+      'MEMORY_REFUSED',
+      `the host has no Wasm memory of up to ${least * PAGE} B to give to ${id}; lower memoryBudget`,
+      { where: id, cause, facts: { need: least * PAGE } },
+    );
+  }
+}
+
+function grow(memory: WebAssembly.Memory, pages: number): boolean {
+  try {
+    memory.grow(pages);
+    return true;
+  } catch {
+    return false;
   }
 }
 

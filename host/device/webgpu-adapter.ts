@@ -23,13 +23,16 @@ const nodeProcess = (): NodeProcess | undefined => {
   return host?.versions?.node === undefined ? undefined : host;
 };
 
-/** Dawn frees its instance when the GPU object is collected, whatever adapters are alive: hold them for good. */
-const instances: GPU[] = [];
+/**
+ * Dawn frees its instance when the GPU object is collected, whatever adapters are alive: hold them for good. One serves all
+ * devices that are opened with the same driver files, which an instance reads once.
+ */
+const instances = new Map<string, GPU>();
 
 /** Specifiers are computed so that bundlers for browsers leave these Node-only imports alone. */
 const importNode = (name: string): Promise<unknown> => import(/* @vite-ignore */ /* webpackIgnore: true */ name);
 
-async function dawn(): Promise<GPU> {
+async function dawn({ env }: NodeProcess): Promise<GPU> {
   let module: { create(options: string[]): GPU };
   try {
     module = (await importNode(['web', 'gpu'].join(''))) as typeof module;
@@ -40,8 +43,9 @@ async function dawn(): Promise<GPU> {
       { cause },
     );
   }
-  const gpu = module.create([]);
-  instances.push(gpu);
+  const drivers = `${env['VK_DRIVER_FILES']}:${env['VK_ICD_FILENAMES']}`;
+  let gpu = instances.get(drivers);
+  if (!gpu) instances.set(drivers, (gpu = module.create([])));
   return gpu;
 }
 
@@ -80,7 +84,7 @@ export async function findAdapter(options: {
   const preset = node.env['VK_DRIVER_FILES'] ?? node.env['VK_ICD_FILENAMES'];
   const canFallBack = options.software !== 'never' && preset === undefined && (await fileExists(SWIFTSHADER));
   if (options.software !== 'only' || !canFallBack) {
-    const adapter = await (await dawn()).requestAdapter(request);
+    const adapter = await (await dawn(node)).requestAdapter(request);
     if (adapter) return accept(adapter, options.software, []);
   }
   if (!canFallBack) {
@@ -93,7 +97,7 @@ export async function findAdapter(options: {
   }
   node.env['VK_DRIVER_FILES'] = SWIFTSHADER;
   node.env['VK_ICD_FILENAMES'] = SWIFTSHADER;
-  const adapter = await (await dawn()).requestAdapter(request);
+  const adapter = await (await dawn(node)).requestAdapter(request);
   if (!adapter) {
     throw new TuttiError(
       'DEVICE_UNAVAILABLE',
@@ -108,6 +112,12 @@ function accept(adapter: GPUAdapter, software: SoftwareChoice, notices: readonly
     throw new TuttiError(
       'DEVICE_UNAVAILABLE',
       `the only WebGPU adapter is software (${describeAdapter(adapter)}), and software: 'never' was asked for`,
+    );
+  }
+  if (software === 'only' && !isSoftware(adapter)) {
+    throw new TuttiError(
+      'DEVICE_UNAVAILABLE',
+      `the WebGPU adapter is hardware (${describeAdapter(adapter)}), and software: 'only' was asked for`,
     );
   }
   return { adapter, notices };

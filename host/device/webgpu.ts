@@ -24,7 +24,7 @@ import type {
   LongCallOptions,
   RunOptions,
 } from './device.js';
-import { createMemoryBudget } from './memory-budget.js';
+import { createMemoryBudget, type MemoryBudget } from './memory-budget.js';
 import { describeAdapter, findAdapter, isSoftware } from './webgpu-adapter.js';
 import { createPipelineCache, type KernelPipeline } from './webgpu-pipelines.js';
 
@@ -96,10 +96,15 @@ export async function describeWebGpu(options: Pick<WebGpuDeviceOptions, 'softwar
   }
 }
 
-/** @throws TuttiError DEVICE_UNAVAILABLE, saying why and what to do. */
+/** @throws TuttiError DEVICE_UNAVAILABLE, saying why and what to do; OPTION_INVALID, ABORTED. */
 export async function createWebGpuDevice(options: WebGpuDeviceOptions = {}): Promise<Device> {
   const id = options.id ?? 'webgpu';
   throwIfAborted(options.signal, `opening ${id}`);
+  const memory = createMemoryBudget(id, options.memoryBudget ?? 2 ** 30);
+  const { poolBytes = Math.floor(memory.budget / 8) } = options;
+  if (!(poolBytes >= 0)) {
+    throw new TuttiError('OPTION_INVALID', `poolBytes must be a number of bytes >= 0, got ${poolBytes}`, { where: id });
+  }
   const disabled = options.disableFeatures ?? [];
   const { adapter, notices } = await findAdapter({
     software: options.software ?? 'auto',
@@ -134,7 +139,7 @@ export async function createWebGpuDevice(options: WebGpuDeviceOptions = {}): Pro
     throw abortedError(options.signal, `opening ${id}`);
   }
   const capabilities = capabilitiesOf(adapter, new Set(features), gpu.limits, disabled, notices);
-  return wrap(gpu, id, capabilities, options);
+  return wrap(gpu, id, capabilities, memory, poolBytes);
 }
 
 function capabilitiesOf(
@@ -171,9 +176,8 @@ interface PreparedList {
   readonly dispatches: readonly (readonly [number, number, number])[];
 }
 
-function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: WebGpuDeviceOptions): Device {
-  const budget = options.memoryBudget ?? 2 ** 30;
-  const memory = createMemoryBudget(id, budget);
+function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, memory: MemoryBudget, poolBytes: number): Device {
+  const { budget } = memory;
   const pipelines = createPipelineCache(gpu, capabilities);
   const align = gpu.limits.minUniformBufferOffsetAlignment;
   const life = createLifetime();
@@ -184,7 +188,7 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
   const pool = createBufferPool<GPUBuffer>({
     create: (bytes) => gpu.createBuffer({ size: bytes, usage: STORAGE | COPY_SRC | COPY_DST }),
     destroy: (raw) => raw.destroy(),
-    capBytes: options.poolBytes ?? Math.floor(budget / 8),
+    capBytes: poolBytes,
   });
   const staging = createBufferPool<GPUBuffer>({
     create: (bytes) => gpu.createBuffer({ size: bytes, usage: MAP_READ | COPY_DST }),
@@ -200,6 +204,13 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
   let stray: string | undefined;
   gpu.onuncapturederror = (event) => (stray ??= event.error.message);
 
+  /** What compiling comes to; where the device was lost meanwhile, the loss, which may show as a failed compilation first. */
+  const orLoss = <T>(compiling: Promise<T>): Promise<T> =>
+    Promise.race([compiling, life.whenGone]).catch(async (error: unknown) => {
+      if (!life.gone) await Promise.race([life.lost, afterEvents()]);
+      throw life.gone ?? error;
+    });
+
   const own = (buffer: DeviceBuffer, doing: string): GpuBuffer => {
     life.check();
     checkBuffer(device, buffer, doing);
@@ -209,9 +220,14 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
   const prepare = async (calls: readonly KernelCall[]): Promise<PreparedList> => {
     const known = lists.get(calls);
     if (known) return known;
-    const ready: KernelPipeline[] = [];
-    // Start all compilations before waiting for any.
-    for (const pipeline of calls.map((call) => pipelines.get(call.kernel))) ready.push(await pipeline);
+    if (calls.length > DISPATCHES_PER_SUBMIT) {
+      throw new TuttiError(
+        'LIMIT_EXCEEDED',
+        `a list of ${calls.length} kernel calls is longer than ${DISPATCHES_PER_SUBMIT}; split it`,
+        { where: id },
+      );
+    }
+    const ready = await Promise.all(calls.map(async (call) => pipelines.get(call.kernel)));
     const groups = calls.map((call, i) =>
       gpu.createBindGroup({
         layout: ready[i]!.layout,
@@ -254,13 +270,6 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
 
   /** Encodes and submits as many whole steps as fit (at least one), and returns how many. */
   const submit = (calls: readonly KernelCall[], list: PreparedList, firstStep: number, steps: number): number => {
-    if (calls.length > DISPATCHES_PER_SUBMIT) {
-      throw new TuttiError(
-        'LIMIT_EXCEEDED',
-        `a list of ${calls.length} kernel calls is longer than ${DISPATCHES_PER_SUBMIT}; split it`,
-        { where: id },
-      );
-    }
     const count = Math.max(1, Math.min(steps, Math.floor(DISPATCHES_PER_SUBMIT / calls.length)));
     let slots = 0;
     const put = (call: KernelCall, step: number): number => {
@@ -306,7 +315,17 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
       const lease = memory.lease(roundUp4(bytes), label);
       // Idle buffers make room for leased ones.
       pool.trim(Math.max(0, budget - memory.inUse));
-      const { raw, bytes: size, reused } = pool.acquire(Math.max(4, roundUp4(bytes)));
+      let acquired: ReturnType<typeof pool.acquire>;
+      try {
+        acquired = pool.acquire(Math.max(4, roundUp4(bytes)));
+      } catch (cause) {
+        lease.release();
+        throw new TuttiError('DEVICE_FAILED', `${id} could not make a buffer of ${bytes} B for "${label}"`, {
+          where: id,
+          cause,
+        });
+      }
+      const { raw, bytes: size, reused } = acquired;
       let released = false;
       const buffer: GpuBuffer = {
         device,
@@ -360,17 +379,26 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
       if (bytes === 0) return new ArrayBuffer(0);
       const size = roundUp4(bytes);
       let mapping: Promise<undefined> | undefined;
+      let problem: Promise<GPUError | null> | undefined;
       const host = staging.acquire(size);
       try {
         await operations.add(() => {
+          gpu.pushErrorScope('validation');
           const encoder = gpu.createCommandEncoder();
           encoder.copyBufferToBuffer(source.raw, byteOffset, host.raw, 0, size);
           gpu.queue.submit([encoder.finish()]);
+          problem = gpu.popErrorScope();
+          problem.catch(() => {}); // also awaited below
           mapping = host.raw.mapAsync(MAP_MODE_READ, 0, size);
           mapping.catch(() => {}); // also awaited below
         });
-        await Promise.race([mapping, life.whenGone]);
+        const [error] = await Promise.race([Promise.all([problem, mapping]), life.whenGone]);
         life.check();
+        if (error) {
+          throw new TuttiError('DEVICE_FAILED', `${id} rejected a read of "${buffer.label}": ${error.message}`, {
+            where: id,
+          });
+        }
         const out = host.raw.getMappedRange(0, size).slice(0, bytes);
         host.raw.unmap();
         staging.release(host.raw, host.bytes);
@@ -378,6 +406,7 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
       } catch (error) {
         // Loss may show first as a failed mapping.
         if (!life.gone && !(error instanceof TuttiError)) await Promise.race([life.lost, afterEvents()]);
+        if (!life.gone) staging.discard(host.raw, host.bytes);
         throw life.gone ?? error;
       }
     },
@@ -389,7 +418,7 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
       if (calls.length === 0 || steps === 0) return;
       let finished: Promise<unknown> = Promise.resolve();
       await operations.add(async () => {
-        const list = lists.get(calls) ?? (await Promise.race([prepare(calls), life.whenGone]));
+        const list = lists.get(calls) ?? (await orLoss(prepare(calls)));
         let done = 0;
         let earlier: Promise<unknown> = Promise.resolve();
         while (done < steps) {
@@ -426,6 +455,8 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
     },
     async warmup(kernels: readonly KernelBody[], { signal, onProgress }: LongCallOptions = {}) {
       life.check();
+      const doing = `warming up ${id}`;
+      throwIfAborted(signal, doing);
       let done = 0;
       const all = Promise.all(
         kernels.map(async (kernel) => {
@@ -433,16 +464,15 @@ function wrap(gpu: GPUDevice, id: string, capabilities: Capabilities, options: W
           onProgress?.({ done: ++done, total: kernels.length, what: `pipeline ${kernel.name}` });
         }),
       );
-      all.catch(() => {});
-      const aborted = new Promise<never>((_, reject) => {
-        if (signal?.aborted) reject(abortedError(signal, `warming up ${id}`));
-        signal?.addEventListener('abort', () => reject(abortedError(signal, `warming up ${id}`)), { once: true });
-      });
-      aborted.catch(() => {});
-      await Promise.race([all, life.whenGone, aborted]).catch(async (error: unknown) => {
-        if (!life.gone && !signal?.aborted) await Promise.race([life.lost, afterEvents()]);
-        throw life.gone ?? error;
-      });
+      if (!signal) return void (await orLoss(all));
+      let abort = (): void => {};
+      const aborted = new Promise<never>((_, reject) => (abort = () => reject(abortedError(signal, doing))));
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        await Promise.race([orLoss(all), aborted]);
+      } finally {
+        signal.removeEventListener('abort', abort);
+      }
     },
     async close() {
       if (life.end(closedError(id), { reason: 'destroyed', message: 'closed by its owner' })) gpu.destroy();
