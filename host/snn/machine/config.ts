@@ -7,6 +7,11 @@ import { TuttiError } from '../../errors.js';
 export interface MachineConfig {
   /** Parallel Synapse Processing Units, a power of two, 1 .. 64. */
   readonly spus: number;
+  /**
+   * Issue ports, a power of two, 1 .. 8 and at most `spus`. Each has its own queue, injector and multicast tree and issues one axon a
+   * cycle to its own `spus / ports` SPUs; axon a belongs to port `a % ports`.
+   */
+  readonly ports: number;
   /** Post-synaptic neurons that the merge tree and the neuron unit take per cycle, a power of two, 1 .. 16. */
   readonly lanes: number;
   /** Width of a weight: 8 or 4. */
@@ -17,7 +22,7 @@ export interface MachineConfig {
   readonly operations: number;
   /** Partial sums that one SPU can hold (per bank; there are two banks). A multiple of `lanes`. */
   readonly accumulators: number;
-  /** Rows of the multicast routing memory and of every SPU's row memory. */
+  /** Axons, a multiple of `ports`: each port's routing memory and the row memories of its SPUs have `axons / ports` rows. */
   readonly axons: number;
   /** Neurons of the neuron unit. A multiple of `lanes`. */
   readonly neurons: number;
@@ -27,7 +32,7 @@ export interface MachineConfig {
   readonly fifo: number;
   /** Machine steps that a spike can be kept for are 1 .. delaySlots - 1. */
   readonly delaySlots: number;
-  /** Axons that can be due in one machine step. */
+  /** Axons that can be due at one port in one machine step. */
   readonly queue: number;
   /** Width of a partial sum, signed. */
   readonly accumulatorBits: number;
@@ -40,6 +45,7 @@ export const MACHINE_LIMITS: Readonly<
   Record<keyof MachineConfig, { readonly least: number; readonly most: number; readonly power?: true }>
 > = {
   spus: { least: 1, most: 64, power: true },
+  ports: { least: 1, most: 8, power: true },
   lanes: { least: 1, most: 16, power: true },
   weightBits: { least: 4, most: 8, power: true },
   weights: { least: 2, most: 256 },
@@ -72,11 +78,16 @@ export function checkMachine(machine: MachineConfig, where = 'machine'): Machine
       );
     }
   }
-  for (const field of ['accumulators', 'neurons'] as const) {
-    if (machine[field] % machine.lanes !== 0) {
+  for (const [field, of] of [
+    ['accumulators', 'lanes'],
+    ['neurons', 'lanes'],
+    ['axons', 'ports'],
+    ['spus', 'ports'],
+  ] as const) {
+    if (machine[field] % machine[of] !== 0) {
       throw new TuttiError(
         'OPTION_INVALID',
-        `${where}.${field} is ${machine[field]}; it must be a multiple of lanes (${machine.lanes})`,
+        `${where}.${field} is ${machine[field]}; it must be a multiple of ${of} (${machine[of]})`,
         { where: `${where}.${field}` },
       );
     }
@@ -94,11 +105,12 @@ export function checkMachine(machine: MachineConfig, where = 'machine'): Machine
 /** A configuration that fits the XC7Z020 with room to spare: the default of the compiler, of the RTL and of its twin. */
 export const DEFAULT_MACHINE: MachineConfig = {
   spus: 16,
+  ports: 2,
   lanes: 4,
   weightBits: 8,
   weights: 256,
   operations: 4096,
-  accumulators: 256,
+  accumulators: 512,
   axons: 1024,
   neurons: 512,
   classes: 16,
@@ -108,3 +120,13 @@ export const DEFAULT_MACHINE: MachineConfig = {
   accumulatorBits: 18,
   potentialBits: 24,
 };
+
+/** SPUs of one port. */
+export function spusPerPort(machine: Pick<MachineConfig, 'spus' | 'ports'>): number {
+  return machine.spus / machine.ports;
+}
+
+/** 32-bit words of one axon's routing bits. */
+export function routingWords(machine: Pick<MachineConfig, 'spus' | 'ports'>): number {
+  return Math.ceil(spusPerPort(machine) / 32);
+}

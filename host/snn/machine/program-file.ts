@@ -3,7 +3,7 @@
  * section, what is loaded into the machine's memories (stream.ts). Layout: docs/suprasnn.md, "Program file".
  */
 import { TuttiError } from '../../errors.js';
-import { MACHINE_FIELDS, checkMachine, type MachineConfig } from './config.js';
+import { MACHINE_FIELDS, checkMachine, routingWords, type MachineConfig } from './config.js';
 import type { NeuronClass, Program, ProgramPopulation, SpuProgram } from './program.js';
 import { CLASS_WORDS } from './stream.js';
 
@@ -17,30 +17,30 @@ export const HEADER = {
   words: 2,
   checksum: 3,
   machine: 4,
-  stretch: 18,
-  maxSkew: 19,
-  neurons: 20,
-  axons: 21,
-  classes: 22,
-  synapses: 23,
-  maxSteps: 24,
-  seed: 25,
-  classesAt: 26,
-  neuronsAt: 27,
-  fanOutAt: 28,
-  axonDelayAt: 29,
-  routingAt: 30,
-  spusAt: 31,
-  placementAt: 32,
-  placements: 33,
-  inputStartAt: 34,
-  inputNeurons: 35,
-  inputAxonAt: 36,
-  inputAxons: 37,
-  metadataAt: 38,
-  metadataBytes: 39,
+  stretch: 19,
+  maxSkew: 20,
+  neurons: 21,
+  axons: 22,
+  classes: 23,
+  synapses: 24,
+  maxSteps: 25,
+  seed: 26,
+  classesAt: 27,
+  neuronsAt: 28,
+  fanOutAt: 29,
+  axonDelayAt: 30,
+  routingAt: 31,
+  spusAt: 32,
+  placementAt: 33,
+  placements: 34,
+  inputStartAt: 35,
+  inputNeurons: 36,
+  inputAxonAt: 37,
+  inputAxons: 38,
+  metadataAt: 39,
+  metadataBytes: 40,
   /** Length of the header. */
-  end: 40,
+  end: 41,
 } as const;
 
 /** Per SPU at `spusAt`. */
@@ -71,14 +71,14 @@ export function encodeProgram(program: Program): Uint32Array {
   );
   const groups = program.neurons / machine.lanes;
   const spuWords = program.spus.reduce(
-    (sum, spu) => sum + 2 * program.axons + spu.accumulator.length + spu.weights.length + Math.ceil(groups / 32),
+    (sum, spu) => sum + 2 * spu.rowStart.length + spu.accumulator.length + spu.weights.length + Math.ceil(groups / 32),
     SPU_TABLE.words * machine.spus,
   );
   const total =
     HEADER.end +
     CLASS_WORDS * program.classes.length +
     2 * program.neurons +
-    program.axons * (1 + Math.ceil(machine.spus / 32)) +
+    program.axons * (1 + routingWords(machine)) +
     spuWords +
     program.placement.length +
     program.inputStart.length +
@@ -118,7 +118,7 @@ export function encodeProgram(program: Program): Uint32Array {
   words[HEADER.spusAt] = table;
   program.spus.forEach((spu, p) => {
     const entry = table + SPU_TABLE.words * p;
-    words[entry + SPU_TABLE.rowsAt] = section(2 * program.axons, (i) => {
+    words[entry + SPU_TABLE.rowsAt] = section(2 * spu.rowStart.length, (i) => {
       const a = i >> 1;
       return i & 1 ? spu.rowCount[a]! | (spu.rowBase[a]! << 12) | (spu.rowShift[a]! << 27) : spu.rowStart[a]!;
     });
@@ -194,6 +194,9 @@ export function decodeProgram(words: Uint32Array, name = 'program'): Program {
   if (neurons % machine.lanes !== 0)
     throw refuse(`has ${neurons} neurons, not a multiple of its ${machine.lanes} lanes`, `${name}.neurons`);
   const axons = within('axons', 0, machine.axons);
+  if (axons % machine.ports !== 0)
+    throw refuse(`has ${axons} axons, not a multiple of its ${machine.ports} ports`, `${name}.axons`);
+  const portRows = axons / machine.ports;
   const classCount = within('classes', 1, machine.classes);
   const stretch = within('stretch', 1, 2 ** 14 - 1);
   const maxSkew = within('maxSkew', 0, 2 ** 14 - 1);
@@ -213,22 +216,22 @@ export function decodeProgram(words: Uint32Array, name = 'program'): Program {
       throw refuse(`gives SPU ${p} ${entry('operations')} operations; its memory holds ${machine.operations}`);
     if (entry('weights') > machine.weights)
       throw refuse(`gives SPU ${p} ${entry('weights')} weights; its memory holds ${machine.weights}`);
-    const rows = section(entry('rowsAt'), 2 * axons, `rows of SPU ${p}`);
+    const rows = section(entry('rowsAt'), 2 * portRows, `rows of SPU ${p}`);
     const operations = section(entry('operationsAt'), entry('operations'), `operations of SPU ${p}`);
     const weights = section(entry('weightsAt'), entry('weights'), `weights of SPU ${p}`);
     const spu: SpuProgram = {
-      rowStart: Uint32Array.from({ length: axons }, (_, a) => rows[2 * a]!),
-      rowCount: Uint16Array.from({ length: axons }, (_, a) => rows[2 * a + 1]! & 0xfff),
+      rowStart: Uint32Array.from({ length: portRows }, (_, a) => rows[2 * a]!),
+      rowCount: Uint16Array.from({ length: portRows }, (_, a) => rows[2 * a + 1]! & 0xfff),
       rowBase: Uint16Array.from({ length: axons }, (_, a) => (rows[2 * a + 1]! >>> 12) & 0x7fff),
-      rowShift: Uint8Array.from({ length: axons }, (_, a) => rows[2 * a + 1]! >>> 27),
+      rowShift: Uint8Array.from({ length: portRows }, (_, a) => rows[2 * a + 1]! >>> 27),
       accumulator: Uint16Array.from(operations, (word) => word & 0xffff),
       weightIndex: Uint8Array.from(operations, (word) => word >>> 16),
       weights: Int8Array.from(weights, (word) => word | 0),
       emission: section(entry('emissionAt'), Math.ceil(groups / 32), `emission of SPU ${p}`).slice(),
     };
-    for (let a = 0; a < axons; a++) {
-      if (spu.rowStart[a]! + spu.rowCount[a]! > operations.length)
-        throw refuse(`has a row of axon ${a} in SPU ${p} that ends beyond its ${operations.length} operations`);
+    for (let row = 0; row < portRows; row++) {
+      if (spu.rowStart[row]! + spu.rowCount[row]! > operations.length)
+        throw refuse(`has a row ${row} in SPU ${p} that ends beyond its ${operations.length} operations`);
     }
     return spu;
   });
@@ -284,7 +287,7 @@ export function decodeProgram(words: Uint32Array, name = 'program'): Program {
     axonCount,
     axons,
     axonDelay: Uint16Array.from(section(head('axonDelayAt'), axons, 'axon delays')),
-    routing: section(head('routingAt'), axons * Math.ceil(machine.spus / 32), 'routing').slice(),
+    routing: section(head('routingAt'), axons * routingWords(machine), 'routing').slice(),
     spus,
   };
 }

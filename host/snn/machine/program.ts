@@ -3,12 +3,12 @@
  * the compiler (../compile), executed by the cycle model, by the Wasm and WebGPU bodies of `runProgram`, and by the RTL.
  *
  * Terms. A *neuron id* is a place in the neuron unit; `groups` of `lanes` neighbouring ids are merged in one cycle. An *axon* is
- * one neuron's (or input's) set of synapses that share a delay and a weight shift: what a spike is multicast as. A *machine step* is one
+ * one neuron's (or input's) set of synapses that share a delay, a weight shift and an issue port: what a spike is multicast as. A *machine step* is one
  * pass of accumulate and merge. Spikes of one machine step arrive in the next one at the earliest, so deeper populations run
  * `skew` machine steps behind, and a network whose loops are shorter than its populations need runs `stretch` machine
  * steps for each of its own (see `activeAt`).
  */
-import type { MachineConfig } from './config.js';
+import { spusPerPort, type MachineConfig } from './config.js';
 
 /** Parameters that many neurons share; the neuron unit holds a table of them. */
 export interface NeuronClass {
@@ -30,15 +30,15 @@ export interface NeuronClass {
   readonly record: boolean;
 }
 
-/** One SPU's memories. */
+/** One SPU's memories. The rows are those of its port's axons: row r is of axon `r * ports + port`. */
 export interface SpuProgram {
-  /** [axons]: first operation of each axon's row. */
+  /** [axons / ports]: first operation of each axon's row. */
   readonly rowStart: Uint32Array;
-  /** [axons]: number of operations, at most 4095; 0 exactly where the routing bit of this SPU is 0. */
+  /** [axons / ports]: number of operations, at most 4095; 0 exactly where the routing bit of this SPU is 0. */
   readonly rowCount: Uint16Array;
-  /** [axons]: added to the accumulator address of each of its operations, so that rows which are shifted copies of each other share operations. */
+  /** [axons / ports]: added to the accumulator address of each of its operations, so that rows which are shifted copies of each other share operations. */
   readonly rowBase: Uint16Array;
-  /** [axons]: the row's weights are shifted left by this, 0 .. 23. */
+  /** [axons / ports]: the row's weights are shifted left by this, 0 .. 23. */
   readonly rowShift: Uint8Array;
   /** [operations]: accumulator address (before `rowBase`). */
   readonly accumulator: Uint16Array;
@@ -99,11 +99,11 @@ export interface Program {
   readonly firstAxon: Uint32Array;
   /** [neurons]. */
   readonly axonCount: Uint16Array;
-  /** Used axons. */
+  /** Used axons, a multiple of `ports`; some may have no synapse. */
   readonly axons: number;
   /** [axons]: machine steps from spike to arrival, 1 .. delaySlots - 1; 0 for axons of inputs. */
   readonly axonDelay: Uint16Array;
-  /** [axons][ceil(spus / 32)]: the SPUs that an axon goes to. */
+  /** [axons][ceil(spus / ports / 32)]: bit k: it goes to the k-th SPU of its port. */
   readonly routing: Uint32Array;
   /** [spus]. */
   readonly spus: readonly SpuProgram[];
@@ -125,4 +125,14 @@ export function activeAt(program: Pick<Program, 'stretch'>, skew: number, machin
   if (since < 0 || since % program.stretch !== 0) return -1;
   const step = since / program.stretch;
   return step < steps ? step : -1;
+}
+
+/** The port that issues an axon. */
+export function portOf(program: Pick<Program, 'machine'>, axon: number): number {
+  return axon % program.machine.ports;
+}
+
+/** The port to which an SPU belongs. */
+export function portOfSpu(program: Pick<Program, 'machine'>, spu: number): number {
+  return Math.floor(spu / spusPerPort(program.machine));
 }

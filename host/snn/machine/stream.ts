@@ -5,7 +5,10 @@
 
 /** Highest two bits of an input word. */
 export const INPUT = {
-  /** Bits 0 .. 19: axon that is due in this machine step. Bit 29: the last word of the step. */
+  /**
+   * Axons that are due in this machine step. Bit 28 clear: one, bits 0 .. 19. Bit 28 set: two, bits 0 .. 13 and 14 .. 27. Bit 29: the
+   * last word of the step.
+   */
   spike: 0,
   /** The step has no (further) spike. */
   stepEnd: 1,
@@ -28,11 +31,14 @@ export const OUTPUT = {
 /** Set on the last word of a machine step of inputs. */
 export const LAST = 1 << 29;
 
+/** Set when the word holds two axons of 14 bits. */
+export const PAIR = 1 << 28;
+
 /** Bits of the status in an `end` word. */
 export const STATUS = {
   /** A partial sum, merged sum or potential left its width. */
   overflow: 1,
-  /** More axons were due in one step than the queue holds. */
+  /** More axons were due in one step than a port's queue holds. */
   queueFull: 2,
   /** A word that makes no sense where it stood. */
   badWord: 4,
@@ -50,9 +56,9 @@ export const MEMORY = {
   fanOut: 3,
   /** Per axon one word: delay. */
   axonDelay: 4,
-  /** Per axon ceil(spus / 32) words. */
+  /** Per axon ceil(spus / ports / 32) words: bit k is the k-th SPU of the axon's port. */
   routing: 5,
-  /** Per SPU, per axon two words: first operation; number (bits 0 .. 11), base (bits 12 .. 26), shift (bits 27 .. 31). */
+  /** Per SPU, per axon of its port two words: first operation; number (bits 0 .. 11), base (bits 12 .. 26), shift (bits 27 .. 31). */
   rows: 8,
   /** Per SPU, per operation one word: accumulator (bits 0 .. 15), weight index (bits 16 .. 31). */
   operations: 9,
@@ -70,6 +76,11 @@ export function inputSpike(axon: number, last: boolean): number {
   return ((INPUT.spike << 30) | (last ? LAST : 0) | axon) >>> 0;
 }
 
+/** Two axons below `STREAM_LIMITS.pairedAxons` in one word. */
+export function inputPair(first: number, second: number, last: boolean): number {
+  return ((INPUT.spike << 30) | PAIR | (last ? LAST : 0) | (second << 14) | first) >>> 0;
+}
+
 export function inputBegin(steps: number, tag: number): number {
   return ((INPUT.begin << 30) | (tag << 14) | steps) >>> 0;
 }
@@ -78,10 +89,11 @@ export function inputLoad(memory: number, spu: number): number {
   return ((INPUT.load << 30) | (memory << 24) | (spu << 16)) >>> 0;
 }
 
-/** Most network steps, machine steps and neuron ids that the words can say. */
+/** Most network steps, machine steps, neuron ids, tags and axons of a pair that the words can say. */
 export const STREAM_LIMITS = {
   steps: 2 ** 14 - 1,
   machineSteps: 2 ** 14 - 1,
   neurons: 2 ** 16,
   tag: 2 ** 16 - 1,
+  pairedAxons: 2 ** 14,
 } as const;
