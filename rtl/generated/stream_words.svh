@@ -23,7 +23,7 @@ localparam logic [13:0] STATUS_QUEUE_FULL = 14'd2;
 localparam logic [13:0] STATUS_BAD_WORD = 14'd4;
 localparam int BIT_LAST = 29;
 localparam int BIT_PAIR = 28;
-localparam int CONTROL_WORDS = 6;
+localparam int CONTROL_WORDS = 7;
 localparam int CLASS_WORDS = 6;
 localparam int END_WORDS = 4;
 /* verilator lint_on UNUSEDPARAM */

@@ -15,8 +15,8 @@ export const READ_NOTHING: ReadRequest = { first: 0, count: 0, everyStep: false 
 
 /** The control memory alone: enough to change what is read of a program that is loaded. */
 export function controlWords(program: Program, read: ReadRequest): Uint32Array {
-  const { stretch, maxSkew } = program;
-  const data = [stretch, maxSkew, groupsOf(program), read.first, read.count, Number(read.everyStep)];
+  const { stretch, maxSkew, axons } = program;
+  const data = [stretch, maxSkew, groupsOf(program), read.first, read.count, Number(read.everyStep), axons];
   return Uint32Array.of(inputLoad(MEMORY.control, 0), 0, data.length, ...data);
 }
 

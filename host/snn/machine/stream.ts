@@ -46,7 +46,7 @@ export const STATUS = {
 
 /** Memories of the machine, as named by a `load` word. Those of an SPU are loaded SPU by SPU. */
 export const MEMORY = {
-  /** Address 0: stretch, 1: largest skew, 2: groups, 3: first neuron id of the read range, 4: its length, 5: bit 0: read it after every machine step. */
+  /** Address 0: stretch, 1: largest skew, 2: groups, 3: first neuron id of the read range, 4: its length, 5: bit 0: read it after every machine step, 6: axons (inputs that name others are bad words). */
   control: 0,
   /** Per class `CLASS_WORDS` words: see `classWords`. */
   classes: 1,
@@ -68,7 +68,7 @@ export const MEMORY = {
   emission: 11,
 } as const;
 
-export const CONTROL_WORDS = 6;
+export const CONTROL_WORDS = 7;
 export const CLASS_WORDS = 6;
 export const END_WORDS = 4;
 

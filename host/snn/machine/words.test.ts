@@ -144,7 +144,7 @@ describe('load words', () => {
     }
     const table = file[HEADER.spusAt]!;
     const inFile = (at: number, length: number): number[] => [...file.subarray(at, at + length)];
-    expect(sections.get(`${MEMORY.control}.0`)).toEqual([2, 0, 1, 0, 1, 1]);
+    expect(sections.get(`${MEMORY.control}.0`)).toEqual([2, 0, 1, 0, 1, 1, 4]);
     expect(sections.get(`${MEMORY.routing}.0`)).toEqual(inFile(file[HEADER.routingAt]!, 4));
     expect(sections.get(`${MEMORY.classes}.0`)).toEqual(inFile(file[HEADER.classesAt]!, 6));
     for (const p of [0, 1]) {
