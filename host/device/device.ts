@@ -6,6 +6,7 @@
  * Ordering: operations issued on one device take effect in the order in which they were issued. A caller may issue
  * write, run, run, read without awaiting in between and awaits the read only.
  */
+import type { MachineConfig } from '../snn/machine/config.js';
 import type { MemoryBudget } from './memory-budget.js';
 
 export type DeviceKind = 'webgpu' | 'wasm' | 'oracle' | 'fpga' | 'simulated';
@@ -48,6 +49,9 @@ export interface Capabilities {
   readonly software: boolean;
   /** What a person should know: "single-threaded because the page is not cross-origin isolated". */
   readonly notices: readonly string[];
+  /** Of a synapse machine (kind 'fpga'): what it was built with, and the version of its RTL where it could be asked. */
+  readonly machine?: MachineConfig;
+  readonly rtlVersion?: string;
 }
 
 /** A range of device memory. Zero-filled when allocated. Its bytes are leased from the device's budget until `release()`. */

@@ -1,5 +1,5 @@
 /** A device that runs every kernel's plain-TypeScript oracle: slow, clear, and the reference that the others are held to. */
-import { TuttiError } from '../errors.js';
+import { createArrayStorage } from './array-storage.js';
 import { type ELEMENT_BYTES, type Device, type KernelCall, type TypedView } from './device.js';
 import { createHostDevice, type HostBuffer } from './host-device.js';
 
@@ -10,11 +10,9 @@ export interface OracleDeviceOptions {
 }
 
 export function createOracleDevice(options: OracleDeviceOptions = {}): Device {
-  const memory = new Map<number, ArrayBuffer>();
-  let next = 0;
+  const storage = createArrayStorage();
   const viewOf = (buffer: HostBuffer, type: keyof typeof ELEMENT_BYTES): TypedView => {
-    const bytes = memory.get(buffer.address);
-    if (!bytes) throw new TuttiError('BUFFER_RELEASED', `buffer "${buffer.label}" was released`);
+    const bytes = storage.bytesAt(buffer.address, buffer.label);
     if (type === 'f32') return new Float32Array(bytes);
     if (type === 'i32') return new Int32Array(bytes);
     if (type === 'u32') return new Uint32Array(bytes);
@@ -42,20 +40,7 @@ export function createOracleDevice(options: OracleDeviceOptions = {}): Device {
       notices: [],
     },
     memoryBudget: options.memoryBudget ?? 2 ** 30,
-    storage: {
-      // Addresses are spaced so that address + offset still names its buffer.
-      allocate(bytes) {
-        const address = next;
-        next += 2 ** 32;
-        memory.set(address, new ArrayBuffer(bytes));
-        return address;
-      },
-      release: (address) => void memory.delete(address),
-      view(address, bytes) {
-        const base = Math.floor(address / 2 ** 32) * 2 ** 32;
-        return new Uint8Array(memory.get(base)!, address - base, bytes);
-      },
-    },
+    storage,
     executor: {
       ready: () => true,
       // Nothing to compile: ready as soon as it is asked.
@@ -68,7 +53,7 @@ export function createOracleDevice(options: OracleDeviceOptions = {}): Device {
         while (done < steps && performance.now() < until);
         return done;
       },
-      close: () => Promise.resolve(memory.clear()),
+      close: () => Promise.resolve(storage.clear()),
     },
   }).device;
 }
