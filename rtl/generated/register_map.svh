@@ -1,4 +1,4 @@
-// Generated from host/fpga/register-map.ts and host/snn/machine/stream.ts by `npm run fpga:generate`; do not edit.
+// Generated from host/fpga/{register-map,protocol}.ts and host/snn/machine/stream.ts by `npm run fpga:generate`; do not edit.
 // Include inside a module or package.
 /* verilator lint_off UNUSEDPARAM */
 localparam logic [15:0] REG_IDENTIFICATION = 16'h0000; // read: magic number, "TUTM"
