@@ -72,6 +72,81 @@ const neuronStepI32: Maker = (d) => {
   };
 };
 
+const neuronBurstF32: Maker = (d) => {
+  const { batch, neurons } = sizes(d);
+  const [receptors, uniform, most] = [pick(d, 1, 1, 2), flag(d), pick(d, 1, 2, 7, 65_535)];
+  const width = uniform ? 1 : neurons;
+  const constants = floats(d, (FLOAT_CONSTANT_ROWS + 2 * receptors) * width, -1, 1);
+  for (let i = 0; i < width; i++) constants[2 * width + i] = d.float(0.05, 1); // threshold
+  const v = floats(d, batch * neurons, -1, 6);
+  const input = floats(d, batch * neurons * receptors, -1, 4);
+  if (d.chance(0.4)) {
+    // Whole multiples of the threshold, where one spike more or less is decided, and all arithmetic is exact.
+    const unit = pick(d, 0.25, 1, 3);
+    for (let i = 0; i < width; i++) {
+      constants[i] = 1;
+      constants[width + i] = 0;
+      constants[2 * width + i] = unit;
+      for (let r = 0; r < receptors; r++) {
+        constants[(FLOAT_CONSTANT_ROWS + 2 * r) * width + i] = 1;
+        constants[(FLOAT_CONSTANT_ROWS + 2 * r + 1) * width + i] = 0;
+      }
+    }
+    v.forEach((_, i) => (v[i] = unit * d.int(-3, 9)));
+    input.forEach((_, i) => (input[i] = unit * d.int(-3, 9)));
+  }
+  return {
+    name: 'neuronBurstF32',
+    kernel: kernels.neuronBurstF32.body,
+    scalars: [batch, neurons, receptors, uniform, most],
+    buffers: [v, input, constants, words(d, batch * neurons, 0, 9)],
+    tolerance: 4e-6,
+  };
+};
+
+const neuronBurstI32: Maker = (d) => {
+  const { batch, neurons } = sizes(d);
+  const [uniform, most] = [flag(d), pick(d, 1, 2, 7, 65_535)];
+  const width = uniform ? 1 : neurons;
+  const constants = ints(d, FIXED_CONSTANT_ROWS * width, -50, 50);
+  for (let i = 0; i < width; i++) {
+    constants[i] = d.int(0, 6); // leak shift
+    constants[width + i] = d.int(1, pick(d, 1, 5, 400)); // threshold
+  }
+  return {
+    name: 'neuronBurstI32',
+    kernel: kernels.neuronBurstI32.body,
+    scalars: [batch, neurons, uniform, most],
+    buffers: [
+      ints(d, batch * neurons, -1000, 3000),
+      ints(d, batch * neurons, -1000, 3000),
+      constants,
+      words(d, batch * neurons, 0, 9),
+    ],
+    steps: d.int(1, 5),
+  };
+};
+
+const spikeExpand: Maker = (d) => {
+  const batch = pick(d, 1, 2, 3, 8);
+  const neurons = pick(d, 1, 3, 4, 33, 127, 128, 129, 300, 3000);
+  const [slots, most, origin] = [d.int(1, 3), d.int(1, 5), d.int(-2, 2)];
+  const density = pick(d, 0, 0.05, 0.5, 1);
+  return {
+    name: 'spikeExpand',
+    kernel: kernels.spikeExpand.body,
+    scalars: [batch, neurons, slots, most, origin],
+    buffers: [
+      Uint32Array.from({ length: batch * neurons }, () => (d.chance(density) ? d.int(1, most) : 0)),
+      new Uint32Array(2 * slots * batch),
+      new Uint32Array(slots * batch * neurons * most),
+      words(d, batch * neurons, 0, 9),
+    ],
+    steps: d.int(1, 3),
+    firstStep: d.int(2, 7),
+  };
+};
+
 const spikeCompact: Maker = (d) => {
   const batch = pick(d, 1, 2, 3, 8);
   const neurons = pick(d, 1, 31, 32, 33, 64, 300, 5000, 20_000);
@@ -366,7 +441,10 @@ export const snnCases: Readonly<Record<string, Maker>> = {
   cubaLifPotential,
   neuronStepF32,
   neuronStepI32,
+  neuronBurstF32,
+  neuronBurstI32,
   spikeCompact,
+  spikeExpand,
   scatterRowsF32: scatter(false),
   scatterRowsI8: scatter(true),
   denseRowsF32: dense(false),

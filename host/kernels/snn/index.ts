@@ -5,10 +5,12 @@ import { cubaLifPotential, cubaLifScatter, cubaLifStep } from './cuba_lif.js';
 import { denseRowsF32, denseRowsI8 } from './dense_rows.js';
 import { gatherColumnsF32, gatherColumnsI8, spikeFlags } from './gather_columns.js';
 import { injectCurrentF32, injectCurrentI32 } from './inject_current.js';
+import { neuronBurstF32, neuronBurstI32 } from './neuron_burst.js';
 import { neuronStepF32, neuronStepI32 } from './neuron_step.js';
 import { recordState } from './record_state.js';
 import { scatterRowsF32, scatterRowsI8 } from './scatter_rows.js';
 import { spikeCompact } from './spike_compact.js';
+import { spikeExpand } from './spike_expand.js';
 
 export {
   convolveSpikesF32,
@@ -22,12 +24,15 @@ export {
   gatherColumnsI8,
   injectCurrentF32,
   injectCurrentI32,
+  neuronBurstF32,
+  neuronBurstI32,
   neuronStepF32,
   neuronStepI32,
   recordState,
   scatterRowsF32,
   scatterRowsI8,
   spikeCompact,
+  spikeExpand,
   spikeFlags,
 };
 
@@ -44,11 +49,14 @@ export const snnKernels = (): readonly KernelBody[] =>
     gatherColumnsI8,
     injectCurrentF32,
     injectCurrentI32,
+    neuronBurstF32,
+    neuronBurstI32,
     neuronStepF32,
     neuronStepI32,
     recordState,
     scatterRowsF32,
     scatterRowsI8,
     spikeCompact,
+    spikeExpand,
     spikeFlags,
   ].map((kernel) => kernel.body);
