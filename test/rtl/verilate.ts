@@ -1,0 +1,100 @@
+/** Builds the RTL with Debian's Verilator, and runs words through it. A build is kept in build/rtl, by a hash of all its sources. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MachineConfig } from '../../host/snn/machine/config.js';
+import { MACHINE_FIELDS } from '../../host/snn/machine/config.js';
+
+/** Vitest and bench/run.mjs both run in the root of the repository. */
+const root = process.cwd();
+const rtl = join(root, 'rtl');
+const harness = join(root, 'test', 'rtl', 'machine-sim.cpp');
+
+/** `spus` is the parameter SPUS, `weightBits` WEIGHT_BITS. */
+export function parameterName(field: keyof MachineConfig): string {
+  return field.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
+
+/** Path of the simulator of this machine, with assertions. @throws Error with the tools' output when the RTL does not build. */
+export function verilate(machine: MachineConfig): string {
+  const sources = readdirSync(rtl).filter((name) => name.endsWith('.sv'));
+  const headers = readdirSync(join(rtl, 'generated'));
+  const parameters = MACHINE_FIELDS.map((field) => `-G${parameterName(field)}=${machine[field]}`);
+  const options = [
+    ...['--cc', '--exe', '--build', '-j', '2', '-O3', '--assert', '--x-initial', 'unique', '-Wall'],
+    ...['--top-module', 'tutti_machine', `-I${rtl}`, '-MAKEFLAGS', 'OPT_FAST=-O2'],
+    ...parameters,
+  ];
+  const hash = createHash('sha256').update(JSON.stringify(options));
+  for (const file of [
+    ...sources.map((name) => join(rtl, name)),
+    ...headers.map((name) => join(rtl, 'generated', name)),
+    harness,
+  ])
+    hash.update(file).update(readFileSync(file));
+  const folder = join(root, 'build', 'rtl', hash.digest('hex').slice(0, 16));
+  const binary = join(folder, 'Vtutti_machine');
+  if (existsSync(binary)) return binary;
+  const staging = `${folder}-${process.pid}`;
+  mkdirSync(staging, { recursive: true });
+  try {
+    const files = sources.map((name) => join(rtl, name));
+    const { status, stdout, stderr, error } = spawnSync(
+      'verilator',
+      [...options, '--Mdir', staging, ...files, harness],
+      { encoding: 'utf8' },
+    );
+    if (error) throw new Error(`verilator cannot be run (${error.message}); install Debian's verilator and g++`);
+    if (status !== 0) throw new Error(`verilator failed\n${stdout}\n${stderr}`);
+    try {
+      renameSync(staging, folder);
+    } catch (problem) {
+      // Another test has built the same meanwhile.
+      if (!existsSync(binary)) throw problem;
+    }
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+  }
+  return binary;
+}
+
+export interface SimulateOptions {
+  /** `end` words to wait for, default 1. */
+  readonly ends?: number;
+  /** Of 256 cycles, in how many no input word is offered, and no output word taken. */
+  readonly stallIn?: number;
+  readonly stallOut?: number;
+  readonly seed?: number;
+  readonly softResetAt?: number;
+}
+
+export interface Simulated {
+  readonly words: Uint32Array;
+  readonly cycles: number;
+  readonly seconds: number;
+  /** What the registers held at the end; those that held 0 are left out. */
+  readonly registers: ReadonlyMap<number, number>;
+}
+
+/** @throws Error when an assertion failed or the words did not come */
+export function simulate(binary: string, input: Uint32Array, options: SimulateOptions = {}): Simulated {
+  const { ends = 1, stallIn = 0, stallOut = 0, seed = 1, softResetAt } = options;
+  const numbers = ['--ends', ends, '--stall-in', stallIn, '--stall-out', stallOut, '--seed', seed].map(String);
+  const reset = softResetAt === undefined ? [] : ['--soft-reset-at', String(softResetAt)];
+  const { status, stdout, stderr, signal } = spawnSync(binary, [...numbers, ...reset, '--registers'], {
+    input: new Uint8Array(input.buffer, input.byteOffset, input.byteLength),
+    maxBuffer: 1 << 28,
+  });
+  const said = stderr.toString();
+  if (status !== 0)
+    throw new Error(`the simulator ended with ${status ?? signal}\n${stdout.toString().slice(0, 2000)}\n${said}`);
+  const figure = /cycles (\d+) seconds ([\d.]+)/.exec(said)!;
+  const registers = [...said.matchAll(/register ([0-9a-f]+) ([0-9a-f]+)/g)];
+  return {
+    words: new Uint32Array(stdout.buffer.slice(stdout.byteOffset, stdout.byteOffset + stdout.length)),
+    cycles: Number(figure[1]),
+    seconds: Number(figure[2]),
+    registers: new Map(registers.map(([, address, value]) => [parseInt(address!, 16), parseInt(value!, 16)])),
+  };
+}
