@@ -82,7 +82,7 @@ export function safeSteps(population: FixedPopulation, range: InputRange | undef
     const top = Math.max(initial, reset, spiking ? threshold : 0, 0);
     const bottom = Math.max(-initial, -reset, 0);
     let rise = up;
-    if (spiking) rise = subtract ? Math.max(0, up - threshold) : 0;
+    if (spiking) rise = subtract ? Math.max(0, up - threshold * (population.maxSpikesPerStep ?? 1)) : 0;
     const drift = Math.max(rise, down);
     const reach = Math.max(top + up, bottom + down);
     // `input + bias` is summed on its own before the potential joins, so it must fit as well.

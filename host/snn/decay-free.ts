@@ -32,19 +32,29 @@ const LARGEST_FACTOR = 16;
 
 /** The decay-free form, or undefined where the population does not allow it. */
 export function decayFreeForm(population: FloatPopulation, dt: number): DecayFree | undefined {
-  const { tau, resistance, leak, threshold, reset, refractory, receptors } = population;
+  const { tau, resistance, leak, bias, threshold, reset, refractory, receptors } = population;
   if (population.model !== 'cubaLif' || receptors === undefined || reset?.kind !== 'value') return undefined;
   const values = [
     tau,
     resistance,
     leak,
+    bias,
     threshold,
     reset.value,
     refractory,
     ...receptors.flatMap((r) => [r.tau, r.weightScale]),
   ];
   if (!values.every((value): value is number => typeof value === 'number')) return undefined;
-  const [membrane, gain, rest, level, restart, hold] = values as [number, number, number, number, number, number];
+  const [membrane, gain, leakPotential, current, level, restart, hold] = values as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const rest = leakPotential + gain * current;
   const taus = [membrane, ...receptors.map((r) => r.tau as number)];
   const factors = receptors.map((r) => (gain * (r.tau as number)) / ((r.tau as number) - membrane));
   const precise = factors.every(

@@ -17,12 +17,13 @@ export interface NeuronConstants<A extends Float32Array | Int32Array> {
 
 /** Rows alpha, bias, threshold, reset, refractorySteps, then kappa and beta of each receptor. */
 export function floatConstants(population: FloatPopulation, dt: number): NeuronConstants<Float32Array> {
-  const { tau, resistance, leak, threshold, reset, refractory, receptors } = population;
+  const { tau, resistance, leak, bias, threshold, reset, refractory, receptors } = population;
   const resetValue = reset === undefined || reset.kind === 'subtract' ? undefined : reset.value;
   const parts = [
     tau,
     resistance,
     leak,
+    bias,
     threshold,
     resetValue,
     refractory,
@@ -35,17 +36,18 @@ export function floatConstants(population: FloatPopulation, dt: number): NeuronC
   for (let n = 0; n < count; n++) {
     const put = (row: number, value: number): void => void (values[row * count + n] = value);
     const at = (parameter: Parameter | undefined): number => (parameter === undefined ? 0 : valueAt(parameter, n));
-    // One step in membrane time constants; 'if' does not decay at all.
+    // One step in membrane time constants; 'if' and 'integrator' do not decay at all.
     const decay = tau === undefined ? 0 : dt / at(tau);
     const charge = -Math.expm1(-decay); // 1 - alpha, exact for small steps
     put(0, Math.exp(-decay));
-    put(1, charge * at(leak));
+    // What a current of 1 that flows during the step adds to the potential; 'delta' is added as it is.
+    const current = population.synapse === 'delta' ? 1 : at(resistance) * (tau === undefined ? dt : charge);
+    put(1, charge * at(leak) + current * at(bias));
     put(2, at(threshold));
     put(3, at(resetValue));
     put(4, Math.round(at(refractory) / dt));
     if (receptors === undefined) {
-      const current = at(resistance) * (tau === undefined ? dt : charge);
-      put(5, population.synapse === 'delta' ? 1 : current);
+      put(5, current);
       put(6, 0);
       continue;
     }

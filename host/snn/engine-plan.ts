@@ -17,12 +17,15 @@ import {
   gatherColumnsI8,
   injectCurrentF32,
   injectCurrentI32,
+  neuronBurstF32,
+  neuronBurstI32,
   neuronStepF32,
   neuronStepI32,
   recordState,
   scatterRowsF32,
   scatterRowsI8,
   spikeCompact,
+  spikeExpand,
   spikeFlags,
 } from '../kernels/snn/index.js';
 import type { DecayFree } from './decay-free.js';
@@ -119,7 +122,9 @@ export interface NeuronBuffers {
   readonly input: DeviceBuffer;
   readonly constants: DeviceBuffer;
   readonly refractory: DeviceBuffer;
-  readonly spikeBits: DeviceBuffer;
+  /** One bit per neuron, or where a neuron may fire several times in a step (`most` above 1) a count per neuron. */
+  readonly fired: DeviceBuffer;
+  readonly most: number;
   readonly totals: DeviceBuffer;
   readonly receptors: number;
   readonly uniform: boolean;
@@ -174,7 +179,7 @@ export function lowerStep(network: SpikingNetwork, shape: StepShape): readonly K
     if (state === undefined) continue;
     const neurons = population.size;
     const inputStride = state.receptors * neurons;
-    const { v, input, constants, refractory, spikeBits } = state;
+    const { v, input, constants, refractory, fired, most } = state;
 
     const current = shape.currents.get(name);
     if (current !== undefined) {
@@ -193,10 +198,13 @@ export function lowerStep(network: SpikingNetwork, shape: StepShape): readonly K
       const { receptors, period, refractory: hold, reset } = form;
       const { index: spikeIndex, ids: spikeIds, slots } = stream!;
       const common = { state: input, decays, batch, neurons, receptors, period, origin: 0 };
-      calls.push(cubaLifStep({ ...common, spikeIndex, spikeIds, spikeBits, slots, refractory: hold, reset }));
+      calls.push(cubaLifStep({ ...common, spikeIndex, spikeIds, spikeBits: fired, slots, refractory: hold, reset }));
       if (shape.membranes.has(name)) calls.push(cubaLifPotential({ ...common, v, leak: form.leak, reset }));
+    } else if (most > 1) {
+      const step = { v, input, constants, spikeCounts: fired, batch, neurons, uniform: Number(state.uniform), most };
+      calls.push(fixed ? neuronBurstI32(step) : neuronBurstF32({ ...step, receptors: state.receptors }));
     } else {
-      const step = { v, input, constants, refractory, spikeBits, batch, neurons };
+      const step = { v, input, constants, refractory, spikeBits: fired, batch, neurons };
       const flags = { uniform: Number(state.uniform), spiking: Number(state.spiking) };
       const { receptors, resetMode } = state;
       calls.push(
@@ -207,8 +215,9 @@ export function lowerStep(network: SpikingNetwork, shape: StepShape): readonly K
     }
     if (stream !== undefined) {
       const { index: spikeIndex, ids: spikeIds, slots } = stream;
+      const list = { spikeIndex, spikeIds, totals: state.totals, batch, neurons, slots, origin: 0 };
       calls.push(
-        spikeCompact({ spikeBits, spikeIndex, spikeIds, totals: state.totals, batch, neurons, slots, origin: 0 }),
+        most > 1 ? spikeExpand({ ...list, spikeCounts: fired, most }) : spikeCompact({ ...list, spikeBits: fired }),
       );
     }
     const membrane = shape.membranes.get(name);
@@ -304,6 +313,6 @@ function lowerProjection(
 
 /** Which slice of a population's input a receptor is; 0 where there is only one. */
 export function receptorIndex(population: Population, receptor: string | undefined): number {
-  if (receptor === undefined || population.model !== 'cubaLif') return 0;
+  if (receptor === undefined || !('receptors' in population)) return 0;
   return population.receptors!.findIndex(({ name }) => name === receptor);
 }

@@ -171,8 +171,8 @@ function longestStretch(
   let perStep = 0;
   for (const train of request.trains.values()) perStep += 8 * train.batch + (4 * train.ids.length) / train.steps;
   for (const { frames, batch, neurons } of request.currents.values()) if (frames > 1) perStep += 4 * batch * neurons;
-  for (const { name, size } of network.populations)
-    if (recorded.includes(name)) perStep += 4 * request.batch * (size + 2);
+  for (const { name, size, maxSpikesPerStep = 1 } of network.populations as readonly Population[])
+    if (recorded.includes(name)) perStep += 4 * request.batch * (size * maxSpikesPerStep + 2);
   for (const ids of request.membranes.values()) perStep += 4 * request.batch * ids.length;
   return perStep === 0 ? Infinity : Math.max(1, Math.floor(bytes / perStep));
 }

@@ -166,6 +166,7 @@ export function createDeviceState(
       facts.receptors = form.receptors + 1;
       maxDelays.set(name, Math.max(maxDelays.get(name)!, form.refractory));
     }
+    const most = population.maxSpikesPerStep ?? 1;
     return {
       ...facts,
       ...(decayFree ? { decayFree } : {}),
@@ -173,7 +174,8 @@ export function createDeviceState(
       input: scope.allocate(`${name} input`, bytes * facts.receptors),
       constants: scope.upload(`${name} constants`, values),
       refractory: scope.allocate(`${name} refractory`, bytes),
-      spikeBits: scope.allocate(`${name} spike bits`, 4 * batchCapacity * Math.ceil(size / 32)),
+      most,
+      fired: scope.allocate(`${name} fired`, 4 * batchCapacity * (most > 1 ? size : Math.ceil(size / 32))),
       totals: scope.allocate(`${name} spike counts`, bytes),
     };
   };
@@ -193,7 +195,14 @@ export function createDeviceState(
       if (!fires(population)) continue;
       rings.set(
         name,
-        createSpikeRing(scope, { name, neurons: size, writer, slots: maxDelays.get(name)! + 1, batchCapacity }),
+        createSpikeRing(scope, {
+          name,
+          neurons: size,
+          most: population.model === 'input' ? 1 : (population.maxSpikesPerStep ?? 1),
+          writer,
+          slots: maxDelays.get(name)! + 1,
+          batchCapacity,
+        }),
       );
     }
   } catch (error) {

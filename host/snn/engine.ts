@@ -334,7 +334,8 @@ function estimateBytes(network: SpikingNetwork, strategies: ReadonlyMap<string, 
     }
   }
   // Potential, input, refractory, counts and the ring: five words per neuron and sample at least.
-  for (const { size } of network.populations) bytes += 5 * 4 * size * batch;
+  for (const { model, size, maxSpikesPerStep = 1 } of network.populations as readonly Population[])
+    bytes += (4 + (model === 'input' ? 1 : maxSpikesPerStep)) * 4 * size * batch;
   return bytes;
 }
 

@@ -39,7 +39,15 @@ export interface Receptor {
   readonly weightScale?: PerNeuron;
 }
 
-interface FiringFields {
+interface BurstField {
+  /**
+   * How often one neuron may fire within a step, 1 (default) .. 65,535. More than 1 needs a reset by subtraction and no
+   * refractory time: as many spikes as the potential holds thresholds.
+   */
+  readonly maxSpikesPerStep?: number;
+}
+
+interface FiringFields extends BurstField {
   /** A float neuron fires when its potential is strictly above, a fixed-point neuron when it is at or above. */
   readonly threshold: PerNeuron;
   /** Default: to value 0. */
@@ -53,7 +61,7 @@ interface FiringFields {
  */
 export type FloatReset = Reset | { readonly kind: 'crossing'; readonly value?: PerNeuron };
 
-interface FloatFiringFields {
+interface FloatFiringFields extends BurstField {
   /** A neuron fires when its potential is strictly above. */
   readonly threshold: PerNeuron;
   /** Default: to value 0. */
@@ -63,8 +71,10 @@ interface FloatFiringFields {
 interface FloatFields extends PopulationFields {
   /** Factor from current to potential (NIR's r). Default 1. */
   readonly resistance?: PerNeuron;
-  /** Potential at the start of a run. Default: the leak potential (0 for 'if'). */
+  /** Potential at the start of a run. Default: the leak potential (0 for 'if' and 'integrator'). */
   readonly initial?: PerNeuron;
+  /** What flows in every step beside what synapses bring, in the same units; past the receptors where there are some. Default 0. */
+  readonly bias?: PerNeuron;
 }
 
 interface RefractoryField {
@@ -111,8 +121,29 @@ export interface IfDescription extends FloatFields, FloatFiringFields, Refractor
   readonly synapse?: Synapse;
 }
 
+/** Like 'cubaLif', but never fires. */
+export interface CubaLiDescription extends FloatFields {
+  readonly model: 'cubaLi';
+  readonly tau: PerNeuron;
+  readonly leak?: PerNeuron;
+  /** At least one. */
+  readonly receptors: readonly Receptor[];
+}
+
+/** dv/dt = resistance * I: like 'if', but never fires. */
+export interface IntegratorDescription extends FloatFields {
+  readonly model: 'integrator';
+  readonly synapse?: Synapse;
+}
+
 export type FloatPopulationDescription =
-  InputDescription | LifDescription | CubaLifDescription | LiDescription | IfDescription;
+  | InputDescription
+  | LifDescription
+  | CubaLifDescription
+  | LiDescription
+  | IfDescription
+  | CubaLiDescription
+  | IntegratorDescription;
 
 interface FixedFields extends PopulationFields {
   /** Added in every step. Default 0. */
@@ -155,7 +186,7 @@ interface ProjectionFields {
   readonly from: string;
   /** Name of the post-synaptic population. */
   readonly to: string;
-  /** For 'cubaLif' populations: the receptor's name. Default: the only one. */
+  /** For 'cubaLif' and 'cubaLi' populations: the receptor's name. Default: the only one. */
   readonly receptor?: string;
   /**
    * Axonal delay in steps, one number or one per pre-synaptic neuron. 0 means that a spike arrives in the step in which
@@ -253,26 +284,31 @@ export interface CheckedReceptor {
   readonly weightScale: Parameter;
 }
 
+/** Models of float populations. */
+export type FloatModel = 'lif' | 'cubaLif' | 'li' | 'if' | 'cubaLi' | 'integrator';
+
 /** A float population. Fields that its model lacks are undefined. */
 export interface FloatPopulation {
-  readonly model: 'lif' | 'cubaLif' | 'li' | 'if';
+  readonly model: FloatModel;
   readonly name: string;
   readonly size: number;
   readonly shape: Shape | undefined;
-  /** Seconds. Not for 'if'. */
+  /** Seconds. Not for 'if' and 'integrator'. */
   readonly tau: Parameter | undefined;
   readonly resistance: Parameter;
-  /** Not for 'if'. */
+  /** Not for 'if' and 'integrator'. */
   readonly leak: Parameter | undefined;
+  readonly bias: Parameter;
   readonly initial: Parameter;
-  /** Not for 'li', as the next two. */
+  /** Only for models that fire, as the next three. */
   readonly threshold: Parameter | undefined;
   readonly reset: CheckedReset | undefined;
   /** Seconds. */
   readonly refractory: Parameter | undefined;
-  /** Not for 'cubaLif'. */
+  readonly maxSpikesPerStep: number | undefined;
+  /** Not for 'cubaLif' and 'cubaLi'. */
   readonly synapse: Synapse | undefined;
-  /** Only for 'cubaLif'. */
+  /** Only for 'cubaLif' and 'cubaLi'. */
   readonly receptors: readonly CheckedReceptor[] | undefined;
 }
 
@@ -285,10 +321,11 @@ export interface FixedPopulation {
   readonly leakShift: Parameter | undefined;
   readonly bias: Parameter;
   readonly initial: Parameter;
-  /** Not for 'li', as the next two. */
+  /** Not for 'li', as the next three. */
   readonly threshold: Parameter | undefined;
   readonly reset: CheckedReset | undefined;
   readonly refractorySteps: Parameter | undefined;
+  readonly maxSpikesPerStep: number | undefined;
 }
 
 export type Weights = Float32Array | Int8Array;
@@ -368,9 +405,9 @@ export interface FixedNetwork extends NetworkFields {
 export type SpikingNetwork = FloatNetwork | FixedNetwork;
 export type Population = InputPopulation | FloatPopulation | FixedPopulation;
 
-/** Whether a population can fire ('li' cannot). */
+/** Whether a population can fire ('li', 'cubaLi' and 'integrator' cannot). */
 export function fires(population: Population): boolean {
-  return population.model !== 'li';
+  return population.model === 'input' || population.threshold !== undefined;
 }
 
 /** The parameter of one neuron. */

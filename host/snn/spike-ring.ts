@@ -26,7 +26,9 @@ export interface SpikeRing {
 export interface SpikeRingOptions {
   readonly name: string;
   readonly neurons: number;
-  /** Written by the host (ids lie one after the other) or by spikeCompact (every list has room for all neurons). */
+  /** How often a neuron may fire in one step. */
+  readonly most: number;
+  /** Written by the host (ids lie one after the other) or by spikeCompact or spikeExpand (every list has room for all neurons). */
   readonly writer: 'host' | 'device';
   readonly slots: number;
   readonly batchCapacity: number;
@@ -36,9 +38,11 @@ export function createSpikeRing(scope: BufferScope, options: SpikeRingOptions): 
   const { name, neurons, batchCapacity } = options;
   const { device } = scope;
   const packed = options.writer === 'host';
+  /** Room of a list that the device writes. */
+  const room = neurons * options.most;
   let { slots } = options;
   let index = scope.allocate(`${name} spike index`, 8 * slots * batchCapacity);
-  let ids = scope.allocate(`${name} spikes`, packed ? 4 * batchCapacity : 4 * slots * batchCapacity * neurons);
+  let ids = scope.allocate(`${name} spikes`, packed ? 4 * batchCapacity : 4 * slots * batchCapacity * room);
 
   return {
     get index() {
@@ -52,12 +56,12 @@ export function createSpikeRing(scope: BufferScope, options: SpikeRingOptions): 
     },
     fit(wanted, batch) {
       index = scope.grow(index, `${name} spike index`, 8 * wanted * batch);
-      if (!packed) ids = scope.grow(ids, `${name} spikes`, 4 * wanted * batch * neurons);
+      if (!packed) ids = scope.grow(ids, `${name} spikes`, 4 * wanted * batch * room);
       slots = wanted;
     },
     write(batch, from, to, source) {
       const pairs = new Uint32Array(2 * slots * batch);
-      let total = packed ? 0 : slots * batch * neurons;
+      let total = packed ? 0 : slots * batch * room;
       for (let step = from; packed && step < to; step++) {
         const found = source(step);
         for (let b = 0; found !== undefined && b < batch; b++) total += found[0].index[2 * (found[1] * batch + b) + 1]!;
@@ -70,7 +74,7 @@ export function createSpikeRing(scope: BufferScope, options: SpikeRingOptions): 
         for (let b = 0; b < batch; b++) {
           const spikes = spikesAt(found[0], found[1], b);
           const at = (step % slots) * batch + b;
-          const start = packed ? next : at * neurons;
+          const start = packed ? next : at * room;
           pairs[2 * at] = start;
           pairs[2 * at + 1] = spikes.length;
           list.set(spikes, start);
@@ -91,7 +95,7 @@ export function createSpikeRing(scope: BufferScope, options: SpikeRingOptions): 
     async read(batch, from, to) {
       const ringSlots = slots;
       const [pairs, list] = (
-        await Promise.all([device.read(index, 0, 8 * slots * batch), device.read(ids, 0, 4 * slots * batch * neurons)])
+        await Promise.all([device.read(index, 0, 8 * slots * batch), device.read(ids, 0, 4 * slots * batch * room)])
       ).map((bytes) => new Uint32Array(bytes)) as [Uint32Array, Uint32Array];
       const pairOf = (i: number): number => 2 * (((from + Math.floor(i / batch)) % ringSlots) * batch + (i % batch));
       const steps = to - from;

@@ -33,6 +33,8 @@ import {
 /** Neuron ids and step counts must be exact in f32, which some kernels hold them in. */
 export const MOST_NEURONS = 2 ** 24;
 const MOST_REFRACTORY_STEPS = 2 ** 24;
+/** A ring has room for this many spikes of every neuron in every slot. */
+const MOST_SPIKES_PER_STEP = 65_535;
 
 interface Head {
   readonly name: string;
@@ -46,7 +48,7 @@ export function checkPopulation(value: unknown, numeric: 'float32' | 'fixed', dt
   const given = object(value, path);
   const models =
     numeric === 'float32'
-      ? (['input', 'lif', 'cubaLif', 'li', 'if'] as const)
+      ? (['input', 'lif', 'cubaLif', 'li', 'if', 'cubaLi', 'integrator'] as const)
       : (['input', 'lif', 'li', 'if'] as const);
   const model = oneOf(given.model, models, `${path}.model`);
   const head = checkHead(given, path);
@@ -99,6 +101,17 @@ function checkSubtractable(threshold: Parameter, reset: CheckedReset | undefined
   }
 }
 
+/** Several spikes in one step are defined by what a spike takes away, and leave no room for a refractory time. */
+function checkMaxSpikes(given: Unknowns, reset: CheckedReset, refractory: Parameter, path: string): number {
+  const most = number(given.maxSpikesPerStep, wholeWithin(1, MOST_SPIKES_PER_STEP), `${path}.maxSpikesPerStep`, 1);
+  if (most === 1) return most;
+  if (reset.kind !== 'subtract')
+    fail(`${path}.maxSpikesPerStep`, `is ${most}; more than 1 needs reset { kind: 'subtract' }`);
+  const held = typeof refractory === 'number' ? refractory > 0 : refractory.some((value) => value > 0);
+  if (held) fail(`${path}.maxSpikesPerStep`, `is ${most}; a neuron with a refractory time fires once a step at most`);
+  return most;
+}
+
 function checkFloat(
   given: Unknowns,
   model: FloatPopulation['model'],
@@ -106,16 +119,18 @@ function checkFloat(
   dt: number,
   path: string,
 ): FloatPopulation {
-  const leaks = model !== 'if';
-  const spiking = model !== 'li';
+  const leaks = model !== 'if' && model !== 'integrator';
+  const spiking = model !== 'li' && model !== 'cubaLi' && model !== 'integrator';
+  const exponential = model === 'cubaLif' || model === 'cubaLi';
   onlyFields(
     given,
     [
       ...headFields,
       ...(leaks ? ['tau', 'leak'] : []),
-      ...(spiking ? ['threshold', 'reset', 'refractory'] : []),
-      ...(model === 'cubaLif' ? ['receptors'] : ['synapse']),
+      ...(spiking ? ['threshold', 'reset', 'refractory', 'maxSpikesPerStep'] : []),
+      ...(exponential ? ['receptors'] : ['synapse']),
       'resistance',
+      'bias',
       'initial',
     ],
     path,
@@ -144,19 +159,20 @@ function checkFloat(
     tau: leaks ? read('tau', positive) : undefined,
     resistance: read('resistance', anyFinite, 1),
     leak,
+    bias: read('bias', anyFinite, 0),
     initial: read('initial', anyFinite, leak ?? 0),
     threshold,
     reset,
     refractory,
-    synapse:
-      model === 'cubaLif' ? undefined : oneOf(given.synapse ?? 'current', ['current', 'delta'], `${path}.synapse`),
-    receptors: model === 'cubaLif' ? checkReceptors(given, size, path) : undefined,
+    maxSpikesPerStep: spiking ? checkMaxSpikes(given, reset!, refractory!, path) : undefined,
+    synapse: exponential ? undefined : oneOf(given.synapse ?? 'current', ['current', 'delta'], `${path}.synapse`),
+    receptors: exponential ? checkReceptors(given, size, path) : undefined,
   };
   // Each number is fine by itself, but products of huge ones are not.
   if (!floatConstants(population, dt).values.every(Number.isFinite)) {
     fail(
       path,
-      'has parameters whose products leave single precision (resistance, weightScale, leak); use smaller units',
+      'has parameters whose products leave single precision (resistance, weightScale, leak, bias); use smaller units',
     );
   }
   return population;
@@ -164,7 +180,7 @@ function checkFloat(
 
 function checkReceptors(given: Unknowns, size: number, path: string): readonly CheckedReceptor[] {
   const receptors = list(given.receptors, `${path}.receptors`);
-  if (receptors.length === 0) fail(`${path}.receptors`, 'is empty; a cubaLif population needs at least one');
+  if (receptors.length === 0) fail(`${path}.receptors`, 'is empty; a population with receptors needs at least one');
   if (receptors.length > 16) fail(`${path}.receptors`, `has ${receptors.length} entries, the most is 16`);
   const checked = receptors.map((value, i) => {
     const at = `${path}.receptors[${i}]`;
@@ -191,7 +207,7 @@ function checkFixed(given: Unknowns, model: FixedPopulation['model'], head: Head
     [
       ...headFields,
       ...(model === 'if' ? [] : ['leakShift']),
-      ...(spiking ? ['threshold', 'reset', 'refractorySteps'] : []),
+      ...(spiking ? ['threshold', 'reset', 'refractorySteps', 'maxSpikesPerStep'] : []),
       'bias',
       'initial',
     ],
@@ -203,6 +219,7 @@ function checkFixed(given: Unknowns, model: FixedPopulation['model'], head: Head
   const reset = spiking ? checkReset(given, int32, size, path, false) : undefined;
   const threshold = spiking ? read('threshold', int32) : undefined;
   if (threshold !== undefined) checkSubtractable(threshold, reset, size, path);
+  const refractorySteps = spiking ? read('refractorySteps', wholeWithin(0, MOST_REFRACTORY_STEPS), 0) : undefined;
   return {
     model,
     ...head,
@@ -216,6 +233,7 @@ function checkFixed(given: Unknowns, model: FixedPopulation['model'], head: Head
     initial: read('initial', int32, 0),
     threshold,
     reset,
-    refractorySteps: spiking ? read('refractorySteps', wholeWithin(0, MOST_REFRACTORY_STEPS), 0) : undefined,
+    refractorySteps,
+    maxSpikesPerStep: spiking ? checkMaxSpikes(given, reset!, refractorySteps!, path) : undefined,
   };
 }

@@ -17,7 +17,15 @@ import {
   type Unknowns,
 } from './checks.js';
 import { toKernelOrder } from './connectivity.js';
-import type { Connectivity, Population, Projection, ProjectionBase, Shape, Weights } from './network.js';
+import {
+  fires,
+  type Connectivity,
+  type Population,
+  type Projection,
+  type ProjectionBase,
+  type Shape,
+  type Weights,
+} from './network.js';
 import { MOST_NEURONS } from './validate-population.js';
 
 /** Longer delays than any simulation has; a ring of this many slots is refused by memory, not by us. */
@@ -43,7 +51,7 @@ export function checkProjection(
   const to = resolve(given.to, populations, `${path}.to`);
   if (to.model === 'input')
     fail(`${path}.to`, `is "${to.name}", an input population; inputs have no synapses of their own`);
-  if (from.model === 'li') fail(`${path}.from`, `is "${from.name}", a read-out ('li') that never fires`);
+  if (!fires(from)) fail(`${path}.from`, `is "${from.name}", a read-out ('${from.model}') that never fires`);
   const kind = oneOf(given.kind, ['dense', 'sparse', 'convolution'], `${path}.kind`);
   onlyFields(given, [...sharedFields, ...kindFields[kind], ...(numeric === 'fixed' ? fixedFields : [])], path);
 
@@ -86,7 +94,7 @@ function resolve(value: unknown, populations: ReadonlyMap<string, Population>, p
 }
 
 function checkReceptor(value: unknown, to: Population, path: string): string | undefined {
-  const receptors = to.model === 'cubaLif' ? to.receptors! : [];
+  const receptors = 'receptors' in to ? (to.receptors ?? []) : [];
   if (value === undefined) {
     if (receptors.length > 1)
       fail(path, `is missing; "${to.name}" has ${receptors.map(({ name }) => show(name)).join(', ')}`);

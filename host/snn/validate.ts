@@ -142,7 +142,7 @@ export function inputRange(
       range,
       projection as FixedNetwork['projections'][number],
       source.size,
-      source.model === 'input' ? source.maxSpikesPerStep : 1,
+      source.maxSpikesPerStep ?? 1,
     );
   }
   return range;

@@ -141,8 +141,15 @@ export function fixedNetwork(seed: number): FixedNetworkDescription {
     if (s.reads) return { ...shared, model: 'li', leakShift: between(random, 0, 4) };
     const firing = {
       threshold: perNeuron(random, s.size, () => between(random, 1, 2 * typical)),
-      reset: pick(random, [{ kind: 'subtract' } as const, { kind: 'value', value: between(random, -10, 10) } as const]),
-      refractorySteps: perNeuron(random, s.size, () => between(random, 0, 2)),
+      ...(random.below(3) === 0
+        ? { reset: { kind: 'subtract' } as const, maxSpikesPerStep: between(random, 2, 5) }
+        : {
+            reset: pick(random, [
+              { kind: 'subtract' } as const,
+              { kind: 'value', value: between(random, -10, 10) } as const,
+            ]),
+            refractorySteps: perNeuron(random, s.size, () => between(random, 0, 2)),
+          }),
     };
     return random.below(2) === 0
       ? { ...shared, ...firing, model: 'if' }
@@ -169,18 +176,36 @@ export function floatNetwork(seed: number): FloatNetworkDescription {
   const populations = sketches.map((s): FloatPopulationDescription => {
     if (s.input) return { ...head(s), model: 'input', maxSpikesPerStep: 3 };
     const scale = 1 + random.uniform();
-    if (s.reads)
-      return {
-        ...head(s),
-        model: 'li',
-        tau: perNeuron(random, s.size, tau),
-        leak: random.normal() * 0.1,
-        resistance: scale,
-      };
+    const bias = pick(random, [0, perNeuron(random, s.size, () => random.normal() * 0.1)]);
+    if (s.reads) {
+      const shared = { ...head(s), leak: random.normal() * 0.1, resistance: scale, bias };
+      const slow = perNeuron(random, s.size, tau);
+      const readOuts = [
+        { ...shared, model: 'li', tau: slow },
+        {
+          ...head(s),
+          model: 'integrator',
+          resistance: scale / dt,
+          bias,
+          synapse: pick(random, ['current', 'delta'] as const),
+        },
+        { ...shared, model: 'cubaLi', tau: slow, receptors: [{ name: 'only', tau: tau(), weightScale: 2 }] },
+      ] as const;
+      if (random.below(3) > 0) return readOuts[0];
+      return pick(random, readOuts);
+    }
     const firing = {
       threshold: perNeuron(random, s.size, () => 0.3 + random.uniform()),
-      reset: pick(random, [{ kind: 'subtract' } as const, { kind: 'value', value: random.normal() * 0.2 } as const]),
-      refractory: pick(random, [0, 2 * dt]),
+      ...(random.below(3) === 0
+        ? { reset: { kind: 'subtract' } as const, maxSpikesPerStep: between(random, 2, 5) }
+        : {
+            reset: pick(random, [
+              { kind: 'subtract' } as const,
+              { kind: 'value', value: random.normal() * 0.2 } as const,
+            ]),
+            refractory: pick(random, [0, 2 * dt]),
+          }),
+      bias,
     };
     const membrane = {
       ...head(s),

@@ -21,7 +21,7 @@ const steps = 12;
 const sizesOf = (network: SpikingNetwork): Map<string, number> =>
   new Map(network.populations.map((p) => [p.name, p.size]));
 const firing = (network: SpikingNetwork): string[] =>
-  network.populations.filter((p) => p.model !== 'input' && p.model !== 'li').map((p) => p.name);
+  network.populations.filter((p) => p.model !== 'input' && p.threshold !== undefined).map((p) => p.name);
 const withMembrane = (network: SpikingNetwork): string[] =>
   network.populations.filter((p) => p.model !== 'input').map((p) => p.name);
 const everything = (network: SpikingNetwork): NonNullable<RunRequest['record']> => ({

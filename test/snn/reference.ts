@@ -122,13 +122,18 @@ export function simulate(network: SpikingNetwork, input: ReferenceInput, steps: 
         v[name]![n] = !fires ? next : p.reset!.kind === 'subtract' ? next - threshold : at(p.reset!.value, n);
         if (!fires) continue;
         fired[name].push(n);
+        for (let times = 1; times < p.maxSpikesPerStep!; times++) {
+          if (fixed ? v[name]![n]! < threshold : v[name]![n]! <= threshold) break;
+          v[name]![n]! -= threshold;
+          fired[name].push(n);
+        }
         left[name]![n] = fixed
           ? at((p as FixedPopulation).refractorySteps, n)
           : Math.round(at((p as FloatPopulation).refractory, n) / (network as { dt: number }).dt);
       }
       if (p.threshold !== undefined) {
         const list: number[] = [];
-        fired[name].forEach((id) => (list[id] = 1));
+        fired[name].forEach((id) => (list[id] = (list[id] ?? 0) + 1));
         counts[name] = list;
       } else delete fired[name];
       potentials[name] = [...v[name]!];
@@ -152,16 +157,17 @@ function stepFloat(p: FloatPopulation, n: number, v: number, arrived: number[][]
   const tau = at(p.tau, n);
   const leak = at(p.leak, n);
   if (p.receptors === undefined) {
-    const input = arrived[0]![n]!;
+    const input = arrived[0]![n]! + at(p.bias, n);
     arrived[0]![n] = 0;
-    if (p.model === 'if') return v + (p.synapse === 'delta' ? input : dt * resistance * input);
+    if (p.tau === undefined) return v + (p.synapse === 'delta' ? input : dt * resistance * input);
     const alpha = Math.exp(-dt / tau);
     if (p.synapse === 'delta') return leak + (v - leak) * alpha + input;
     const rest = leak + resistance * input;
     return rest + (v - rest) * alpha;
   }
   const alpha = Math.exp(-dt / tau);
-  let next = leak + (v - leak) * alpha;
+  const rest = leak + resistance * at(p.bias, n);
+  let next = rest + (v - rest) * alpha;
   p.receptors.forEach((receptor, r) => {
     const synaptic = at(receptor.tau, n);
     const current = arrived[r]![n]! * at(receptor.weightScale, n) * resistance;
