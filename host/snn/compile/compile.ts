@@ -1,0 +1,93 @@
+/** Compiles a fixed-point network for a synapse machine: lower, partition, lay out, check that it fits. */
+import { throwIfAborted, TuttiError } from '../../errors.js';
+import type { LongCallOptions } from '../../device/device.js';
+import { checkMachine, DEFAULT_MACHINE, type MachineConfig } from '../machine/config.js';
+import type { Program } from '../machine/program.js';
+import { fires, type FixedNetwork, type FixedNetworkDescription, type SpikingNetwork } from '../network.js';
+import { defineNetwork } from '../validate.js';
+import { measureActivity, priorActivity, type Calibration } from './activity.js';
+import { coOptimised } from './co-optimised.js';
+import { checkFit } from './fit.js';
+import { layOut } from './layout.js';
+import { lower } from './lower.js';
+import { SIMPLE_STRATEGIES, type PartitionStrategy } from './partition.js';
+
+export const STRATEGIES = { ...SIMPLE_STRATEGIES, 'co-optimised': coOptimised } as const satisfies Readonly<
+  Record<string, PartitionStrategy>
+>;
+
+export type StrategyName = keyof typeof STRATEGIES;
+
+export interface CompileOptions extends LongCallOptions {
+  /** Default: DEFAULT_MACHINE. */
+  readonly machine?: MachineConfig;
+  /** Default: 'co-optimised'. */
+  readonly strategy?: StrategyName;
+  /** Default 1. The same seed gives the same program. */
+  readonly seed?: number;
+  /** Inputs that are like those to come; the partition is balanced for what they make the network do. */
+  readonly calibration?: Calibration;
+  /** Populations whose spikes the machine puts out. Default: all that fire. */
+  readonly record?: readonly string[];
+}
+
+/**
+ * @throws TuttiError NETWORK_INVALID when no machine can run it, LIMIT_EXCEEDED when this one cannot (with what would), OPTION_INVALID,
+ *   ABORTED
+ */
+export function compileNetwork(
+  description: SpikingNetwork | FixedNetworkDescription,
+  options: CompileOptions = {},
+): Program {
+  const checked = defineNetwork(description);
+  if (checked.numeric !== 'fixed') {
+    throw new TuttiError(
+      'NETWORK_INVALID',
+      `network "${checked.name}" is float32; the synapse machine computes in integers: quantise it first (quantiseNetwork)`,
+      { where: 'numeric' },
+    );
+  }
+  const network: FixedNetwork = checked;
+  const machine = checkMachine(options.machine ?? DEFAULT_MACHINE);
+  const strategy = options.strategy ?? 'co-optimised';
+  if (!Object.hasOwn(STRATEGIES, strategy)) {
+    throw new TuttiError(
+      'OPTION_INVALID',
+      `strategy is ${JSON.stringify(strategy)}; choose ${Object.keys(STRATEGIES).join(', ')}`,
+      { where: 'strategy' },
+    );
+  }
+  const spiking = network.populations.filter((p) => p.model !== 'input' && fires(p)).map((p) => p.name);
+  for (const name of options.record ?? []) {
+    if (spiking.includes(name)) continue;
+    throw new TuttiError(
+      'OPTION_INVALID',
+      `record names "${name}", which is no population that fires; there are ${spiking.join(', ') || 'none'}`,
+      { where: 'record' },
+    );
+  }
+  const seed = options.seed ?? 1;
+  const stage = (done: number, what: string): void => {
+    throwIfAborted(options.signal, `compiling network "${network.name}"`);
+    options.onProgress?.({ done, total: 4, what });
+  };
+  stage(0, 'lowering');
+  const lowered = lower(network, new Set(options.record ?? spiking));
+  stage(1, 'activity');
+  const activity =
+    options.calibration === undefined ? priorActivity(lowered, seed) : measureActivity(lowered, options.calibration);
+  stage(2, `partition (${strategy})`);
+  const partition = STRATEGIES[strategy]({ lowered, machine, seed, activity });
+  stage(3, 'layout');
+  const tables = layOut(lowered, machine, partition);
+  checkFit(tables, network.name);
+  stage(4, 'done');
+  return {
+    name: network.name,
+    strategy,
+    seed,
+    synapses: lowered.post.length,
+    maxSteps: network.maxSteps,
+    ...tables,
+  };
+}
