@@ -2,97 +2,20 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createDevicePool } from '../device/pool.js';
 import { runWithReplay } from '../device/replay.js';
-import type { Device, DeviceBuffer, KernelBody, KernelCall } from '../device/device.js';
+import type { Device, KernelBody } from '../device/device.js';
 import { TuttiError } from '../errors.js';
 import { DEFAULT_MACHINE } from '../snn/machine/config.js';
-import { loadWords, type ReadRequest } from '../snn/machine/load-words.js';
-import { encodeProgram } from '../snn/machine/program-file.js';
-import { machineSteps, type Program } from '../snn/machine/program.js';
+import { machineSteps } from '../snn/machine/program.js';
 import { createFpgaDevice, type FpgaDeviceOptions } from './create-fpga-device.js';
+import { batchOf, callFor, expected, runBatch, runProgramBody as body, type Batch } from './fixtures/batch.js';
 import { dialServer, seeded, withFaults, type Faults } from './fixtures/link-pair.js';
-import { smallProgram, smallSample } from './fixtures/small-program.js';
-import {
-  createWordMachine,
-  openWordMachine,
-  type WordMachine,
-  type WordMachineOptions,
-} from './fixtures/word-machine.js';
+import { smallProgram } from './fixtures/small-program.js';
+import { openWordMachine, type WordMachine, type WordMachineOptions } from './fixtures/word-machine.js';
 import type { ByteLink } from './machine-link.js';
 import { CAPABILITIES_AT, REGISTER } from './register-map.js';
 import type { Timing } from './reliable-stream.js';
 import { createMachineServer } from './serve-machine.js';
 import { openSession } from './session-client.js';
-
-/** The kernel's declaration as devices see it; which bodies it has elsewhere does not matter here. */
-const body = {
-  name: 'runProgram',
-  buffers: [
-    { name: 'program', type: 'u32', access: 'read' },
-    { name: 'inputs', type: 'u32', access: 'read' },
-    { name: 'inputStart', type: 'u32', access: 'read' },
-    { name: 'outputs', type: 'u32', access: 'read-write' },
-    { name: 'state', type: 'i32', access: 'read-write' },
-  ],
-  scalars: ['batch', 'steps', 'outputWords', 'readFirst', 'readCount', 'everyStep'].map((name) => ({
-    name,
-    type: 'u32',
-  })),
-} as unknown as KernelBody;
-
-const READ: ReadRequest = { first: 0, count: 4, everyStep: false };
-
-interface Batch {
-  readonly program: Program;
-  readonly samples: readonly Uint32Array[];
-  readonly steps: number;
-  readonly read?: ReadRequest;
-  readonly outputWords?: number;
-}
-
-function batchOf(program: Program, size: number, { steps = 12, seed = 1 } = {}): Batch {
-  const random = seeded(seed);
-  const samples = Array.from({ length: size }, (_, b) => smallSample(program, steps, b, random() * 2 ** 32));
-  return { program, samples, steps };
-}
-
-function callFor(device: Device, batch: Batch): { call: KernelCall; outputs: DeviceBuffer } {
-  const { samples, steps, read = READ, outputWords = 200 } = batch;
-  const buffer = (words: Uint32Array, label: string): DeviceBuffer => {
-    const made = device.allocate(words.byteLength, label);
-    device.write(made, words);
-    return made;
-  };
-  const starts = new Uint32Array(samples.length + 1);
-  samples.forEach((sample, b) => (starts[b + 1] = starts[b]! + sample.length));
-  const inputs = Uint32Array.from(samples.flatMap((sample) => [...sample]));
-  const outputs = buffer(new Uint32Array(samples.length * outputWords).fill(0xdead), 'outputs');
-  const buffers = [
-    buffer(encodeProgram(batch.program), 'program'),
-    buffer(inputs, 'inputs'),
-    buffer(starts, 'inputStart'),
-    outputs,
-    buffer(new Uint32Array(4), 'state'),
-  ];
-  const scalars = [samples.length, steps, outputWords, read.first, read.count, Number(read.everyStep)];
-  return { call: { kernel: body, buffers, scalars }, outputs };
-}
-
-/** What a machine without faults puts out, in the kernel's layout. */
-function expected({ program, samples, read = READ, outputWords = 200 }: Batch): Uint32Array {
-  const machine = createWordMachine();
-  machine.push(loadWords(program, read));
-  const out = new Uint32Array(samples.length * outputWords);
-  samples.forEach((sample, b) => out.set(machine.push(sample), b * outputWords));
-  return out;
-}
-
-async function runBatch(device: Device, batch: Batch): Promise<Uint32Array> {
-  const { call, outputs } = callFor(device, batch);
-  const running = device.run([call]);
-  const [, bytes] = await Promise.all([running, running.then(() => device.read(outputs))]);
-  for (const buffer of call.buffers) buffer.release();
-  return new Uint32Array(bytes);
-}
 
 const devices: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -430,7 +353,7 @@ describe('a board behind a bad link', () => {
       }),
       { numRuns: 60, seed: 5 },
     );
-    
+
     expect(whole).toBeGreaterThan(60);
   });
 });

@@ -46,8 +46,9 @@ export interface ByteLink {
   send(bytes: Uint8Array): Promise<void>;
   /** Called with whatever arrives; bytes that came before are kept for it. One listener. */
   listen(listener: (bytes: Uint8Array) => void): void;
-  /** Resolves with the reason when the link has ended; also after `close`. Never rejects. */
+  /** Resolves with the reason when the link has ended and all that it stood on is free again; also after `close`. Never rejects. */
   readonly ended: Promise<string>;
+  /** Ends the link, once what was sent before has left. */
   close(): void;
 }
 

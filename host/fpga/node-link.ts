@@ -14,15 +14,24 @@ const CONNECT_MS = 5000;
 const FLUSH_MS = 500;
 
 /** A link over a pair of Node streams. `release` frees what they belong to. */
-export function linkOfStreams(name: string, input: Readable, output: Writable, release: () => void): ByteLink {
+export function linkOfStreams(
+  name: string,
+  input: Readable,
+  output: Writable,
+  release: () => void | Promise<void>,
+): ByteLink {
   const { listen, put } = mailbox();
   let over = false;
   let end: (why: string) => void;
-  const ended = new Promise<string>((resolve) => {
+  const ending = new Promise<string>((resolve) => {
     end = (why) => {
       over = true;
       resolve(why);
     };
+  });
+  const ended = ending.then(async (why) => {
+    await release();
+    return why;
   });
   input.on('data', put);
   input.on('end', () => end('the other end closed it'));
@@ -30,14 +39,13 @@ export function linkOfStreams(name: string, input: Readable, output: Writable, r
     stream.on('error', (error: Error) => end(error.message));
     stream.on('close', () => end('it was closed'));
   }
-  void ended.then(release);
   return {
     name,
     ended,
     async send(bytes) {
       if (over || output.destroyed || !output.writable) return;
       if (output.write(bytes)) return;
-      await Promise.race([new Promise<void>((resolve) => output.once('drain', resolve)), ended]);
+      await Promise.race([new Promise<void>((resolve) => output.once('drain', resolve)), ending]);
     },
     listen,
     close() {
@@ -52,7 +60,7 @@ export function linkOfStreams(name: string, input: Readable, output: Writable, r
 
 export function linkOfSocket(name: string, socket: Socket): ByteLink {
   socket.setNoDelay(true);
-  return linkOfStreams(name, socket, socket, () => socket.destroy());
+  return linkOfStreams(name, socket, socket, () => void socket.destroy());
 }
 
 /** TCP or, with `path`, a Unix socket. */
@@ -109,7 +117,7 @@ export function dialProcess(command: readonly [string, ...string[]]): DialByteLi
     await started(child, name);
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-2000)));
-    const link = linkOfStreams(name, child.stdout, child.stdin, () => void endProcess(child));
+    const link = linkOfStreams(name, child.stdout, child.stdin, () => endProcess(child));
     const exited = new Promise<string>((resolve) => {
       child.once('close', (code, by) => {
         const tail = said.trim() ? `: ${said.trim().split('\n').at(-1)}` : '';
@@ -167,8 +175,11 @@ export function dialSerial(path: string, baudRate: number): DialByteLink {
         reject(new TuttiError('DEVICE_UNAVAILABLE', why, { where: name, cause: error }));
       });
     });
-    return linkOfStreams(name, port, port, () => {
-      if (port.isOpen) port.close(() => {});
-    });
+    return linkOfStreams(
+      name,
+      port,
+      port,
+      () => new Promise((resolve) => (port.isOpen ? port.close(() => resolve()) : resolve())),
+    );
   };
 }

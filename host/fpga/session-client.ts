@@ -83,7 +83,7 @@ export async function openSession(dial: DialByteLink, options: SessionOptions = 
         const fresh = await dialWithin(dial, leaving.signal, left);
         const refusal = await greet(fresh, { session, resume: true, within: Math.min(left, openMs), timing, take });
         if (!refusal) return gone ? fresh.close() : adopt(fresh);
-        fresh.close();
+        await closed(fresh);
         last = refusal.message;
         // Nothing but a link that works is worth waiting for.
         if (refusal.code !== 0) return end(lostError(name, refusal.message));
@@ -102,7 +102,7 @@ export async function openSession(dial: DialByteLink, options: SessionOptions = 
   const refusal = await greet(fresh, { session, resume: false, within: openMs, timing, take });
   signal?.removeEventListener('abort', cancel);
   if (signal?.aborted || refusal) {
-    fresh.close();
+    await closed(fresh);
     if (signal?.aborted) throw abortedError(signal, `opening a session with ${name}`);
     const { message, facts, code } = refusal!;
     throw new TuttiError('DEVICE_UNAVAILABLE', `${name}: ${message}`, {
@@ -123,7 +123,9 @@ export async function openSession(dial: DialByteLink, options: SessionOptions = 
     lost,
     async close() {
       stream.post('bye', 0);
+      const last = link;
       end(new TuttiError('DEVICE_CLOSED', `the link to ${name} was closed by its owner`, { where: name }));
+      if (last) await closed(last);
     },
   };
 }
@@ -241,6 +243,14 @@ function createControls(
       open?.settle(error);
     },
   };
+}
+
+/** Closes a link and waits until what it stood on can be opened again, though not for long. */
+async function closed(link: ByteLink): Promise<void> {
+  link.close();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([link.ended, new Promise((resolve) => (timer = setTimeout(resolve, LONGEST_PAUSE_MS)))]);
+  clearTimeout(timer);
 }
 
 function lostError(name: string, why: string): TuttiError {
