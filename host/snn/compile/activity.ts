@@ -34,7 +34,7 @@ export function priorActivity(lowered: Lowered, seed: number): Activity {
   const stepStart = new Uint32Array(PRIOR_STEPS + 1);
   const due: number[] = [];
   for (let step = 0; step < PRIOR_STEPS && due.length < MOST_ENTRIES; step++) {
-    for (let b = 0; b < lowered.bundles; b++) if (random.next() < PRIOR_RATE) due.push(b);
+    for (let b = 0; b < lowered.bundles; b++) if (random.uniform() < PRIOR_RATE) due.push(b);
     stepStart[step + 1] = due.length;
   }
   return {

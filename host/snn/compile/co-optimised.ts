@@ -2,8 +2,8 @@
  * The strategy that weighs the two things that bound a machine step against each other. Spreading a source's synapses over all SPUs
  * evens out the operations, but its spike then takes an issue slot at every port; confining it to one port takes one slot, but
  * only that port's SPUs share its work. Sources are confined or spread, the confined ones get their ports by simulated
- * annealing, every synapse goes to the SPU that is least loaded when its source is active, and the estimator picks among the
- * candidates, the simple strategies among them.
+ * annealing, every synapse goes to the SPU that is least loaded when its source is active, and the cycle model (without calibration
+ * inputs: the estimator) picks among the candidates, the simple strategies among them.
  */
 import { spusPerPort, type MachineConfig } from '../machine/config.js';
 import { seededRandom } from '../random.js';
@@ -15,15 +15,22 @@ import type { Lowered } from './lower.js';
 import { outOfAccumulators, SIMPLE_STRATEGIES, type PartitionRequest, type PartitionStrategy } from './partition.js';
 
 /** Entries of the activity that are looked at: enough to tell which sources are active together. */
-const MOST_DUE = 2 ** 18;
+const MOST_DUE = 2 ** 17;
 /** Sources with more synapses than this share of the SPUs are spread in the mixed candidates. */
-const SPREAD_ABOVE = [0.25, 0.5, 1, 2, 4];
+const SPREAD_ABOVE = [0.5, 1, 2];
 const SPREAD = 255;
 const MOVES_PER_SOURCE = 60;
-const MOST_MOVES = 400_000;
+/** Evaluations of a step's cost over all moves: bounds the time that annealing takes. */
+const MOST_EVALUATIONS = 2 ** 21;
+/** Passes over all bundles in which their synapses are dealt, the later ones knowing where all the others lie. */
+const PASSES = 2;
 
 export const coOptimised: PartitionStrategy = (request) => {
   const { lowered, machine, activity } = request;
+  const cyclesOf = (partition: Partition): number =>
+    request.cyclesOf === undefined
+      ? estimate(lowered, machine, partition, activity).cycles
+      : (request.cyclesOf(partition) ?? Infinity);
   const work = sourceWork(lowered, activity);
   const candidates: { partition: Partition; cycles: number }[] = [];
   const offer = (make: () => Partition): void => {
@@ -33,7 +40,7 @@ export const coOptimised: PartitionStrategy = (request) => {
     } catch {
       return; // Too few accumulators for it; another candidate may need fewer.
     }
-    candidates.push({ partition, cycles: estimate(lowered, machine, partition, activity).cycles });
+    candidates.push({ partition, cycles: cyclesOf(partition) });
   };
   const spread = new Uint8Array(work.sources).fill(SPREAD);
   offer(() => deal(request, work, spread));
@@ -158,11 +165,9 @@ function annealPorts(
   const weightOf = (s: number): number => stepsWeight(lowered, work, s);
   const heaviest = [...confined].map((s) => [s, weightOf(s)] as const).sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   const at: Set<number>[] = [];
-  const indexOf = new Map<number, number>();
   heaviest.forEach(([s], i) => {
     const touched = stepsOf(s);
     at.push(touched);
-    indexOf.set(s, i);
     let best = i % ports;
     let least = Infinity;
     for (let k = 0; k < ports; k++) {
@@ -178,7 +183,8 @@ function annealPorts(
   });
 
   const random = seededRandom(seed);
-  const moves = Math.min(MOST_MOVES, MOVES_PER_SOURCE * confined.length);
+  const touchedOnAverage = Math.max(1, at.reduce((sum, { size }) => sum + size, 0) / at.length);
+  const moves = Math.min(MOST_EVALUATIONS / touchedOnAverage, MOVES_PER_SOURCE * confined.length);
   for (let move = 0; move < moves; move++) {
     const i = random.below(heaviest.length);
     const s = heaviest[i]![0];
@@ -193,7 +199,7 @@ function annealPorts(
     let after = 0;
     for (const step of touched) after += costOf(step);
     const temperature = 0.5 * (1 - move / moves) ** 2 * touched.size ** 0.5;
-    if (after <= before || random.next() < Math.exp((before - after) / Math.max(1e-9, temperature))) portOf[s] = to;
+    if (after <= before || random.uniform() < Math.exp((before - after) / Math.max(1e-9, temperature))) portOf[s] = to;
     else {
       add(s, to, -1);
       add(s, from, 1);
@@ -214,7 +220,7 @@ function stepsWeight(lowered: Lowered, { dueStart }: SourceWork, source: number)
 function deal({ lowered, machine }: PartitionRequest, work: SourceWork, portOf: Uint8Array): Partition {
   const { spus, lanes } = machine;
   const perPort = spusPerPort(machine);
-  const placement = placeByPort(lowered, machine, portOf);
+  const placement = placeByPort(lowered, machine, work, portOf);
   const homes = groupHomes(lowered, machine);
   const spu = new Uint8Array(lowered.post.length);
   const load = new Float32Array(work.steps * spus);
@@ -228,21 +234,44 @@ function deal({ lowered, machine }: PartitionRequest, work: SourceWork, portOf: 
     (b) => (dueStart[b + 1]! - dueStart[b]!) * (lowered.firstSynapse[b + 1]! - lowered.firstSynapse[b]!),
   );
   heaviest.sort((a, b) => weights[b]! - weights[a]! || a - b);
-  for (const b of heaviest) {
+  /** Adds `counts` to the load of the steps in which bundle b is due, or takes them away. */
+  const put = (b: number, low: number, high: number, sign: number): void => {
+    for (let i = dueStart[b]!; i < dueStart[b + 1]!; i++) {
+      const row = dueIn[i]! * spus;
+      for (let p = low; p < high; p++) load[row + p]! += sign * counts[p]!;
+    }
+  };
+  for (let i = 0; i < PASSES * heaviest.length; i++) {
+    const again = i >= heaviest.length;
+    const b = heaviest[i % heaviest.length]!;
     const from = lowered.firstSynapse[b]!;
     const until = lowered.firstSynapse[b + 1]!;
     const port = portOf[work.sourceOf[b]!]!;
     const low = port === SPREAD ? 0 : port * perPort;
     const high = port === SPREAD ? spus : low + perPort;
     const due = dueStart[b + 1]! - dueStart[b]!;
+    if (again) {
+      if (due === 0) continue;
+      counts.fill(0);
+      for (let k = from; k < until; k++) counts[spu[k]!]!++;
+      for (let p = low; p < high; p++) held[p]! -= counts[p]!;
+      put(b, low, high, -1);
+    }
     score.fill(0);
     for (let i = dueStart[b]!; i < dueStart[b + 1]!; i++) {
       const row = dueIn[i]! * spus;
-      for (let p = low; p < high; p++) score[p]! += load[row + p]!;
+      for (let p = low; p < high; p++) {
+        const l = load[row + p]!;
+        score[p]! += l * l * l;
+      }
     }
     // What was never seen active is spread by what the memories hold.
     for (let p = low; p < high; p++) score[p]! += 1e-3 * held[p]!;
-    const each = due + 1e-3;
+    // What one more operation adds to a score: the derivative of the cubes, at the mean load.
+    let mean = 0;
+    for (let p = low; p < high; p++) mean += score[p]!;
+    mean = due === 0 ? 0 : Math.cbrt(mean / (high - low) / due);
+    const each = 3 * due * Math.max(1, mean) ** 2 + 1e-3;
     counts.fill(0);
     for (let k = from; k < until; k++) {
       const p = homes(Math.floor(placement[lowered.post[k]!]! / lanes), low, high, score);
@@ -251,22 +280,25 @@ function deal({ lowered, machine }: PartitionRequest, work: SourceWork, portOf: 
       counts[p]!++;
       held[p]!++;
     }
-    for (let i = dueStart[b]!; i < dueStart[b + 1]!; i++) {
-      const row = dueIn[i]! * spus;
-      for (let p = low; p < high; p++) load[row + p]! += counts[p]!;
-    }
+    put(b, low, high, 1);
   }
   return { spu, placement };
 }
 
-/** Within each population, neurons of different ports in turn: then their axons, numbered one after another, meet their ports. */
-function placeByPort(lowered: Lowered, { ports }: MachineConfig, portOf: Uint8Array): Uint32Array {
+/**
+ * Within each population, neurons of different ports in turn: then their axons, numbered one after another, meet their ports. Of each
+ * port's, those that cause most work come first, so that it can begin early in the sweep.
+ */
+function placeByPort(lowered: Lowered, { ports }: MachineConfig, work: SourceWork, portOf: Uint8Array): Uint32Array {
   const placement = new Uint32Array(lowered.neurons);
   for (const { model, firstSource, size } of lowered.populations) {
     if (model === 'input') continue;
     const first = firstSource - lowered.inputs;
     const queues: number[][] = Array.from({ length: ports + 1 }, () => []);
-    for (let n = first + size - 1; n >= first; n--) {
+    const weight = Float64Array.from({ length: size }, (_, i) => stepsWeight(lowered, work, firstSource + i));
+    const lightest = Array.from({ length: size }, (_, i) => first + i);
+    lightest.sort((a, b) => weight[a - first]! - weight[b - first]! || b - a);
+    for (const n of lightest) {
       const port = portOf[lowered.inputs + n]!;
       queues[
         port === SPREAD || lowered.firstBundle[lowered.inputs + n] === lowered.firstBundle[lowered.inputs + n + 1]

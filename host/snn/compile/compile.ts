@@ -2,19 +2,33 @@
 import { throwIfAborted, TuttiError } from '../../errors.js';
 import type { LongCallOptions } from '../../device/device.js';
 import { checkMachine, DEFAULT_MACHINE, type MachineConfig } from '../machine/config.js';
-import type { Program } from '../machine/program.js';
-import { fires, type FixedNetwork, type FixedNetworkDescription, type SpikingNetwork } from '../network.js';
+import { createCycleModel } from '../machine/cycle-model.js';
+import { inputWords } from '../machine/input-words.js';
+import { READ_NOTHING } from '../machine/load-words.js';
+import { readOutput } from '../machine/output-words.js';
+import { machineSteps, type Program } from '../machine/program.js';
+import {
+  fires,
+  type FixedNetwork,
+  type FixedNetworkDescription,
+  type NetworkDescription,
+  type SpikingNetwork,
+} from '../network.js';
 import { defineNetwork } from '../validate.js';
 import { measureActivity, priorActivity, type Calibration } from './activity.js';
 import { coOptimised } from './co-optimised.js';
-import { checkFit } from './fit.js';
-import { layOut } from './layout.js';
+import { checkFit, overflows } from './fit.js';
+import { layOut, type Partition } from './layout.js';
 import { lower } from './lower.js';
 import { SIMPLE_STRATEGIES, type PartitionStrategy } from './partition.js';
 
 export const STRATEGIES = { ...SIMPLE_STRATEGIES, 'co-optimised': coOptimised } as const satisfies Readonly<
   Record<string, PartitionStrategy>
 >;
+
+/** Networks of more synapses are judged by the estimator alone. */
+const MOST_MEASURED = 2 ** 20;
+const MEASURED_SAMPLES = 8;
 
 export type StrategyName = keyof typeof STRATEGIES;
 
@@ -39,7 +53,7 @@ export function compileNetwork(
   description: SpikingNetwork | FixedNetworkDescription,
   options: CompileOptions = {},
 ): Program {
-  const checked = defineNetwork(description);
+  const checked = defineNetwork(description as NetworkDescription);
   if (checked.numeric !== 'fixed') {
     throw new TuttiError(
       'NETWORK_INVALID',
@@ -77,17 +91,34 @@ export function compileNetwork(
   const activity =
     options.calibration === undefined ? priorActivity(lowered, seed) : measureActivity(lowered, options.calibration);
   stage(2, `partition (${strategy})`);
-  const partition = STRATEGIES[strategy]({ lowered, machine, seed, activity });
+  const head = { name: network.name, strategy, seed, synapses: lowered.post.length, maxSteps: network.maxSteps };
+  const { calibration } = options;
+  const cyclesOf =
+    calibration === undefined || lowered.post.length > MOST_MEASURED
+      ? undefined
+      : (partition: Partition): number | undefined => {
+          const tables = layOut(lowered, machine, partition);
+          if (overflows(tables).length > 0) return undefined;
+          return measureCycles({ ...head, ...tables }, calibration.inputs, MEASURED_SAMPLES);
+        };
+  const partition = STRATEGIES[strategy]({ lowered, machine, seed, activity, cyclesOf });
   stage(3, 'layout');
   const tables = layOut(lowered, machine, partition);
   checkFit(tables, network.name);
   stage(4, 'done');
-  return {
-    name: network.name,
-    strategy,
-    seed,
-    synapses: lowered.post.length,
-    maxSteps: network.maxSteps,
-    ...tables,
-  };
+  return { ...head, ...tables };
+}
+
+/** Cycles of a sample by the cycle model, averaged over the first `samples` of the calibration inputs. */
+export function measureCycles(program: Program, inputs: Calibration['inputs'], samples: number): number {
+  const trains = new Map(Object.entries(inputs));
+  const steps = Math.min(program.maxSteps, Math.max(...[...trains.values()].map((train) => train.steps)));
+  const batch = Math.min(samples, ...[...trains.values()].map((train) => train.batch));
+  const model = createCycleModel(program);
+  let cycles = 0;
+  for (let sample = 0; sample < batch; sample++) {
+    const words = model.run(inputWords(program, trains, sample, { steps, tag: 0 }));
+    cycles += readOutput(words, 0, machineSteps(program, steps), READ_NOTHING).cycles;
+  }
+  return cycles / batch;
 }

@@ -197,11 +197,11 @@ function laySpus(
   const laneBits = Math.log2(machine.lanes);
   const { start, order } = bySpu(spu, machine.spus);
   const bundleOf = new Uint32Array(post.length);
-  for (let b = 0; b < lowered.bundles; b++) bundleOf.fill(b, firstSynapse[b]!, firstSynapse[b + 1]!);
+  for (let b = 0; b < lowered.bundles; b++) bundleOf.fill(b, firstSynapse[b], firstSynapse[b + 1]);
 
   const spus = Array.from({ length: machine.spus }, (_, p): SpuProgram => {
     const port = portOfSpu({ machine }, p);
-    const mine = order.subarray(start[p]!, start[p + 1]!);
+    const mine = order.subarray(start[p], start[p + 1]);
 
     // Accumulators: the k-th group that this SPU holds has the k-th set of lanes.
     const emission = new Uint32Array(Math.ceil(groups / 32));

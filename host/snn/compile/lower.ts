@@ -225,7 +225,7 @@ function bundle(
           const until = rows.rowStart[pre + 1]!;
           const shiftTo = to.firstSource - inputs;
           for (let k = from; k < until; k++) post[at + k - from] = rows.columns[k]! + shiftTo;
-          weight.set(rows.weights.subarray(from, until) as Int8Array, at);
+          weight.set(rows.weights.subarray(from, until), at);
           at += until - from;
         }
         const delay = Math.floor(key / 32);

@@ -15,6 +15,8 @@ export interface PartitionRequest {
   readonly seed: number;
   /** Which bundles are active together. */
   readonly activity: Activity;
+  /** The cycles that a partition takes on the calibration inputs, by the cycle model; undefined where it does not fit the machine. */
+  readonly cyclesOf?: ((partition: Partition) => number | undefined) | undefined;
 }
 
 export type PartitionStrategy = (request: PartitionRequest) => Partition;
