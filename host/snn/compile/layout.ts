@@ -2,7 +2,13 @@
  * From a partition (which SPU each synapse goes to, which place each neuron has) to the machine's memories: axon numbers, rows,
  * operations, weight tables, emission bits, routing. Rows of an SPU that are shifted copies of each other share their operations.
  */
-import { portOfSpu, type Program, type ProgramPopulation, type SpuProgram } from '../machine/program.js';
+import {
+  portOfSpu,
+  type NeuronClass,
+  type Program,
+  type ProgramPopulation,
+  type SpuProgram,
+} from '../machine/program.js';
 import { routingWords, spusPerPort, type MachineConfig } from '../machine/config.js';
 import type { Lowered } from './lower.js';
 
@@ -23,7 +29,8 @@ export type Tables = Omit<Program, 'name' | 'strategy' | 'seed' | 'synapses' | '
 export function layOut(lowered: Lowered, machine: MachineConfig, partition: Partition): Tables {
   const axons = numberAxons(lowered, machine, partition);
   const neurons = Math.ceil(lowered.neurons / machine.lanes) * machine.lanes;
-  const neuronClass = new Uint8Array(neurons);
+  const { classes, resting } = withRestingClass(lowered, neurons > lowered.neurons);
+  const neuronClass = new Uint8Array(neurons).fill(resting);
   const bias = new Int32Array(neurons);
   for (let n = 0; n < lowered.neurons; n++) {
     neuronClass[partition.placement[n]!] = lowered.neuronClass[n]!;
@@ -52,7 +59,7 @@ export function layOut(lowered: Lowered, machine: MachineConfig, partition: Part
     inputStart: axons.inputStart,
     inputAxon: axons.inputAxon,
     inputDelay: axons.inputDelay,
-    classes: lowered.classes,
+    classes,
     neurons,
     neuronClass,
     bias,
@@ -63,6 +70,24 @@ export function layOut(lowered: Lowered, machine: MachineConfig, partition: Part
     routing,
     spus,
   };
+}
+
+/** Ids that stand for no neuron need a class that never fires. */
+function withRestingClass({ classes }: Lowered, needed: boolean): { classes: readonly NeuronClass[]; resting: number } {
+  const found = classes.findIndex(({ spiking }) => !spiking);
+  if (!needed || found >= 0) return { classes, resting: Math.max(0, found) };
+  const rest: NeuronClass = {
+    leakShift: 0,
+    threshold: 0,
+    spiking: false,
+    subtract: false,
+    resetValue: 0,
+    refractorySteps: 0,
+    initial: 0,
+    skew: 0,
+    record: false,
+  };
+  return { classes: [...classes, rest], resting: classes.length };
 }
 
 interface Axons {

@@ -89,7 +89,7 @@ export interface Program {
   /** Machine steps between the (stretched) step of an input spike and that in which this axon is due. */
   readonly inputDelay: Uint16Array;
   readonly classes: readonly NeuronClass[];
-  /** Used neuron ids, a multiple of `lanes` (the rest of the last group are class 0 with no synapses). */
+  /** Used neuron ids, a multiple of `lanes` (the rest of the last group are of a class that does not fire, and have no synapses). */
   readonly neurons: number;
   /** [neurons]. */
   readonly neuronClass: Uint8Array;
