@@ -22,13 +22,23 @@ export { createWasmDevice } from './device/wasm.js';
 export type { WasmDeviceOptions } from './device/wasm.js';
 export { createWebGpuDevice } from './device/webgpu.js';
 export type { WebGpuDeviceOptions } from './device/webgpu.js';
+export { createFpgaDevice } from './fpga/create-fpga-device.js';
+export type { FpgaDeviceOptions } from './fpga/create-fpga-device.js';
+export type {
+  ByteLink,
+  DialByteLink,
+  MachineLink,
+  OpenMachineLink,
+  RegisterPort,
+  WordLink,
+} from './fpga/machine-link.js';
 export { createRemoteDevice } from './device/remote.js';
 export type { RemoteDeviceOptions } from './device/remote.js';
 export type { RemotePort } from './device/remote-port.js';
 export { serveDevice } from './device/serve-device.js';
 export type { ServedDevice } from './device/serve-device.js';
 export { describeDevices } from './device/discover.js';
-export type { DeviceReport } from './device/discover.js';
+export type { DescribeOptions, DeviceReport } from './device/discover.js';
 
 export { DeviceLostError, MemoryRefusedError, TuttiError } from './errors.js';
 export type { MemoryHolder, TuttiErrorCode, TuttiErrorDetails } from './errors.js';

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { addStep, createLosableDevice } from './device/fixtures/losable-device.js';
+import { openWordMachine } from './fpga/fixtures/word-machine.js';
 import { injectCurrentI32 } from './kernels/snn/index.js';
 import type { PoolMember } from './device/pool.js';
 import * as tutti from './index.js';
@@ -54,6 +55,28 @@ describe('createRuntime', () => {
     });
     await expect(opening).rejects.toBe(bad);
     expect(await good.device.lost).toMatchObject({ reason: 'destroyed' });
+  });
+
+  it('has boards as members, which only those get who ask for them', async () => {
+    runtime = await createRuntime({
+      devices: ['wasm'],
+      fpga: [{ link: openWordMachine() }, { link: openWordMachine(), id: 'second' }],
+      memoryBudget: 2 ** 20,
+    });
+    expect(runtime.report().devices.map(({ name, kind, state }) => [name, kind, state])).toEqual([
+      ['wasm', 'wasm', 'idle'],
+      ['fpga', 'fpga', 'idle'],
+      ['second', 'fpga', 'idle'],
+    ]);
+    expect(runtime.devices[1]!.memory.budget).toBe(2 ** 20);
+    const any = await runtime.pool.lease();
+    const waiting = runtime.pool.lease();
+    const board = await runtime.pool.lease({ kind: 'fpga', count: 2 });
+    expect(board.devices.map(({ id }) => id)).toEqual(['fpga', 'second']);
+    any.release();
+    expect((await waiting).devices[0]!.kind).toBe('wasm');
+    const nowhere = createRuntime({ devices: ['fpga'], fpga: { url: 'tcp://127.0.0.1:1' } });
+    await expect(nowhere).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE', where: 'tcp://127.0.0.1:1' });
   });
 
   it('carries members of any kind', async () => {
@@ -124,6 +147,7 @@ it('the public entry exports what it promises', () => {
   const functions = [
     'createRuntime',
     'createDevicePool',
+    'createFpgaDevice',
     'createWasmDevice',
     'createWebGpuDevice',
     'createOracleDevice',

@@ -6,6 +6,7 @@ import { abortedError, throwIfAborted, TuttiError } from './errors.js';
 import type { Capabilities, Device, DeviceKind, LongCallOptions } from './device/device.js';
 import { createDevicePool, type DevicePool, type MemberReport, type PoolMember } from './device/pool.js';
 import { createWasmDevice, type WasmDeviceOptions } from './device/wasm.js';
+import { createFpgaDevice, type FpgaDeviceOptions } from './fpga/create-fpga-device.js';
 import { createWebGpuDevice, type WebGpuDeviceOptions } from './device/webgpu.js';
 
 export interface RuntimeOptions extends LongCallOptions {
@@ -13,7 +14,12 @@ export interface RuntimeOptions extends LongCallOptions {
    * 'auto' (default): Wasm, and WebGPU where there is an adapter; what cannot be opened becomes a notice of `report()`.
    * A list asks for exactly these: each must open.
    */
-  readonly devices?: 'auto' | readonly ('wasm' | 'webgpu')[] | readonly PoolMember[];
+  readonly devices?: 'auto' | readonly ('wasm' | 'webgpu' | 'fpga')[] | readonly PoolMember[];
+  /**
+   * Boards with a synapse machine, each a member of kind 'fpga', besides `devices`. Default: none, or the RTL twin where `devices` names
+   * 'fpga'. They run programs only, so a lease gets one only by asking for the kind.
+   */
+  readonly fpga?: FpgaDeviceOptions | readonly FpgaDeviceOptions[];
   /** Threads of the Wasm device. Default 'auto': as many as there are processors, where SharedArrayBuffer is allowed. */
   readonly threads?: number | 'auto';
   /** Bytes for each device. Default: the device's own. */
@@ -102,6 +108,7 @@ function membersOf({
   threads = 'auto',
   memoryBudget,
   software,
+  fpga,
 }: RuntimeOptions): readonly PoolMember[] {
   const budget = memoryBudget === undefined ? {} : { memoryBudget };
   const builtIn = {
@@ -110,23 +117,32 @@ function membersOf({
       createWebGpuDevice({ id: 'webgpu', ...budget, ...(software === undefined ? {} : { software }), ...options }),
   };
   const list: unknown = devices === 'auto' ? ['webgpu', 'wasm'] : devices;
+  const given = fpga === undefined ? [] : [fpga].flat();
+  const boards = (given.length > 0 ? given : [{}]).map((options: FpgaDeviceOptions, i): PoolMember => {
+    const name = options.id ?? (i === 0 ? 'fpga' : `fpga ${i + 1}`);
+    const open = (signal?: AbortSignal): Promise<Device> =>
+      createFpgaDevice({ id: name, ...budget, ...options, ...(signal ? { signal } : {}) });
+    return { name, kind: 'fpga', open };
+  });
   if (!Array.isArray(list) || list.length === 0) {
     throw new TuttiError(
       'OPTION_INVALID',
-      "createRuntime: devices must be 'auto' or a list with at least one of 'wasm', 'webgpu' or a pool member",
+      "createRuntime: devices must be 'auto' or a list with at least one of 'wasm', 'webgpu', 'fpga' or a pool member",
     );
   }
-  return (list as readonly unknown[]).map((item, i) => {
+  const members = (list as readonly unknown[]).flatMap((item, i): PoolMember | readonly PoolMember[] => {
     if (isMember(item)) return item;
+    if (item === 'fpga') return boards;
     if (item === 'wasm' || item === 'webgpu') {
       return { name: item, kind: item, open: (given?: AbortSignal) => builtIn[item](given ? { signal: given } : {}) };
     }
     throw new TuttiError(
       'OPTION_INVALID',
-      `createRuntime: devices[${i}] must be 'wasm', 'webgpu' or a pool member, got ${String(item)}`,
+      `createRuntime: devices[${i}] must be 'wasm', 'webgpu', 'fpga' or a pool member, got ${String(item)}`,
       { where: `devices[${i}]` },
     );
   });
+  return given.length > 0 && !(list as readonly unknown[]).includes('fpga') ? [...members, ...boards] : members;
 }
 
 function isMember(item: unknown): item is PoolMember {

@@ -2,15 +2,21 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import type { DeviceReport } from '../device/discover.js';
+import type { MachineConfig } from '../snn/machine/config.js';
 
 export function register(program: Command): void {
   const command = program
     .command('devices')
     .description('show what this machine offers, and why something is not available')
     .option('--json', 'print one JSON object instead of a table')
-    .action(async ({ json }: { json?: boolean }) => {
+    .option(
+      '--board <address...>',
+      'look for boards there too, besides those in TUTTI_FPGA (addresses, separated by commas)',
+    )
+    .action(async ({ json, board = [] }: { json?: boolean; board?: readonly string[] }) => {
       const { describeDevices } = await import('../device/discover.js');
-      const devices = await describeDevices();
+      const { addressesOf } = await import('../fpga/address.js');
+      const devices = await describeDevices({ boards: [...addressesOf(process.env['TUTTI_FPGA']), ...board] });
       const text = json ? JSON.stringify({ devices }, null, 2) : deviceTable(devices);
       command.configureOutput().writeOut?.(`${text}\n`);
     });
@@ -47,11 +53,22 @@ export function deviceTable(devices: readonly DeviceReport[]): string {
       lines.push(r === 0 ? pc.dim(line) : line);
     });
   }
-  for (const { kind, notices } of available)
-    for (const notice of notices) lines.push(`${pc.yellow('note')}  ${kind}: ${notice}`);
-  for (const { kind, why } of devices.filter((device) => !device.available))
-    lines.push(`${pc.red('missing')}  ${kind}: ${why}`);
+  for (const device of available) {
+    if (device.machine) lines.push(`${pc.dim('machine')}  ${called(device)}: ${machineText(device.machine)}`);
+    for (const notice of device.notices) lines.push(`${pc.yellow('note')}  ${called(device)}: ${notice}`);
+  }
+  for (const device of devices.filter((each) => !each.available))
+    lines.push(`${pc.red('missing')}  ${called(device)}: ${device.why}`);
   return lines.join('\n');
+}
+
+const called = ({ kind, address }: DeviceReport): string => (address === undefined ? kind : `${kind} ${address}`);
+
+/** "spus 16, ports 2, ..." */
+function machineText(machine: MachineConfig): string {
+  return Object.entries(machine)
+    .map(([field, value]) => `${field} ${value}`)
+    .join(', ');
 }
 
 function bytes(count: number): string {

@@ -78,7 +78,7 @@ describe('tutti devices', () => {
     const { code, out, err } = await cli('devices', '--json');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     const { devices } = JSON.parse(out) as { devices: DeviceReport[] };
-    expect(devices.map((device) => device.kind)).toEqual(['wasm', 'webgpu']);
+    expect(devices.map((device) => device.kind)).toEqual(['wasm', 'webgpu', 'fpga']);
   });
 
   it('prints a table, notices, and what is missing and why', () => {

@@ -1,4 +1,9 @@
+import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { openWordMachine } from '../fpga/fixtures/word-machine.js';
+import { linkOfSocket } from '../fpga/node-link.js';
+import { createMachineServer } from '../fpga/serve-machine.js';
+import { DEFAULT_MACHINE } from '../snn/machine/config.js';
 import { describeDevices } from './discover.js';
 
 afterEach(() => {
@@ -16,6 +21,23 @@ describe('describeDevices', () => {
     expect(webgpu).toMatchObject({ kind: 'webgpu', available: true });
     expect(webgpu!.name).not.toBe('');
     expect(webgpu!.maxBufferBytes).toBeGreaterThan(2 ** 20);
+  });
+
+  it('reports boards at the addresses that it is given, or why there is none', async () => {
+    const listener = createServer((socket) => server.accept(linkOfSocket('host', socket)));
+    const server = createMachineServer(openWordMachine());
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const address = `tcp://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+    const boards = (await describeDevices({ boards: [address, 'tcp://127.0.0.1:1', 'usb:3'] })).filter(
+      ({ kind }) => kind === 'fpga',
+    );
+    await server.close();
+    listener.close();
+    expect(boards.map((board) => board.address)).toEqual(['twin', address, 'tcp://127.0.0.1:1', 'usb:3']);
+    expect(boards[1]).toMatchObject({ available: true, machine: DEFAULT_MACHINE, software: false });
+    expect(boards[2]).toMatchObject({ available: false, why: expect.stringContaining('ECONNREFUSED') });
+    expect(boards[3]).toMatchObject({ available: false, why: expect.stringContaining('no address of a board') });
+    expect(JSON.parse(JSON.stringify(boards))).toEqual(boards);
   });
 
   it('says why there is no WebGPU', async () => {

@@ -1,4 +1,6 @@
 /** What this machine offers, and why something is not available: what `npx tutti devices` prints. */
+import { createFpgaDevice } from '../fpga/create-fpga-device.js';
+import type { MachineConfig } from '../snn/machine/config.js';
 import type { Capabilities, Device, DeviceKind } from './device.js';
 import { createWasmDevice, describeWasm } from './wasm.js';
 import { createWebGpuDevice, type WebGpuDeviceOptions } from './webgpu.js';
@@ -20,11 +22,19 @@ export interface DeviceReport {
   readonly maxBufferBytes?: number;
   readonly maxWorkgroupInvocations?: number;
   readonly software?: boolean;
+  /** Of an FPGA: where it is, and what its synapse machine was built with. */
+  readonly address?: string;
+  readonly machine?: MachineConfig;
   readonly notices: readonly string[];
 }
 
+export interface DescribeOptions extends Pick<WebGpuDeviceOptions, 'software'> {
+  /** Addresses of boards to look for besides the RTL twin, as `createFpgaDevice` takes them as `url`. */
+  readonly boards?: readonly string[];
+}
+
 /** Opens each kind of device for a moment, to be sure, and reports. Never throws. */
-export async function describeDevices(options: Pick<WebGpuDeviceOptions, 'software'> = {}): Promise<DeviceReport[]> {
+export async function describeDevices(options: DescribeOptions = {}): Promise<DeviceReport[]> {
   return [
     await describe(
       'wasm',
@@ -42,6 +52,12 @@ export async function describeDevices(options: Pick<WebGpuDeviceOptions, 'softwa
       },
     ),
     await describe('webgpu', () => createWebGpuDevice(options)),
+    ...(await Promise.all(
+      ['twin', ...(options.boards ?? [])].map(async (address) => ({
+        ...(await describe('fpga', () => createFpgaDevice({ url: address, retries: 0 }))),
+        address,
+      })),
+    )),
   ];
 }
 
@@ -52,8 +68,9 @@ async function describe(
 ): Promise<DeviceReport> {
   try {
     const device = await open();
-    const { subgroupSize, features, name, threads, maxBufferBytes, maxWorkgroupInvocations, software, notices } =
-      refine(device.capabilities);
+    const capabilities = refine(device.capabilities);
+    const { subgroupSize, features, name, threads, maxBufferBytes, maxWorkgroupInvocations } = capabilities;
+    const { software, notices, machine } = capabilities;
     const memoryBudget = device.memory.budget;
     await device.close();
     return {
@@ -67,6 +84,7 @@ async function describe(
       maxBufferBytes,
       maxWorkgroupInvocations,
       software,
+      ...(machine ? { machine } : {}),
       notices,
     };
   } catch (error) {

@@ -3,7 +3,10 @@ import { TuttiError } from '../errors.js';
 import type { Device, DeviceKind } from './device.js';
 
 export interface LeaseRequest {
-  /** One kind, or several in order of preference: the most preferred device that is free now is taken. Default: any. */
+  /**
+   * One kind, or several in order of preference: the most preferred device that is free now is taken. Default: any that runs all kernels,
+   * which 'fpga' does not.
+   */
   readonly kind?: DeviceKind | readonly DeviceKind[];
   /** How many devices. Default 1. */
   readonly count?: number;
@@ -73,7 +76,8 @@ function kindsOf({ kind }: LeaseRequest): readonly DeviceKind[] | undefined {
 }
 
 function wanted(request: LeaseRequest, { member }: Candidate): boolean {
-  return (kindsOf(request)?.includes(member.kind) ?? true) && !request.exclude?.includes(member.name);
+  const kinds = kindsOf(request);
+  return (kinds ? kinds.includes(member.kind) : member.kind !== 'fpga') && !request.exclude?.includes(member.name);
 }
 
 /** A device that is not open yet may be large enough. */

@@ -1,14 +1,14 @@
 /** Addresses of boards, as users write them: `tcp://pynq:7654`, `serial:/dev/ttyUSB0?baud=921600`. */
 import { TuttiError } from '../errors.js';
 import { checkMachine, DEFAULT_MACHINE, MACHINE_FIELDS, type MachineConfig } from '../snn/machine/config.js';
-import type { OpenMachineLink } from './machine-link.js';
+import type { DialByteLink, OpenMachineLink } from './machine-link.js';
 import { openSession, type SessionOptions } from './session-client.js';
 
 /** Port of the bridge unless another is given. */
 export const DEFAULT_PORT = 7654;
 
 const KNOWN =
-  'twin, tcp://host:port, unix:/path, serial:/dev/ttyUSB0?baud=115200, ws://host:port, process:program argument ..., path:/dev/axis_fifo_43c00000?spus=16';
+  'twin, tcp://host:port, unix:/path, serial:/dev/ttyUSB0?baud=115200, ws://host:port, process:program argument ..., sim:program argument ... (or sim:tcp://..., sim:unix:/...), path:/dev/axis_fifo_43c00000?spus=16';
 
 /**
  * How to open what is at `address`. Nothing is opened, or loaded, before it is called.
@@ -22,22 +22,15 @@ export function linkAt(address: string, options: SessionOptions = {}): OpenMachi
     });
   const session = (signal?: AbortSignal): SessionOptions => (signal ? { ...options, signal } : options);
   switch (scheme) {
-    case 'tcp': {
-      const { hostname, port } = urlOf(address, invalid);
-      if (hostname === '') throw invalid('the host is missing');
-      const to = { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? DEFAULT_PORT : Number(port) };
-      return async (signal) => {
-        const { dialSocket } = await import('./node-link.js');
-        return openSession(dialSocket(address, to), session(signal));
-      };
+    case 'tcp':
+    case 'unix':
+    case 'process': {
+      const dial = dialOf(address, address, invalid);
+      return async (signal) => openSession(dial, session(signal));
     }
-    case 'unix': {
-      const path = rest.replace(/^\/\/(?=\/)/, '');
-      if (path === '') throw invalid('the path is missing');
-      return async (signal) => {
-        const { dialSocket } = await import('./node-link.js');
-        return openSession(dialSocket(address, { path }), session(signal));
-      };
+    case 'sim': {
+      const dial = dialOf(address, /^(tcp|unix):/.test(rest) ? rest : `process:${rest}`, invalid);
+      return async (signal) => (await import('./simulator-link.js')).simulatorLink(dial)(signal);
     }
     case 'serial': {
       const [path, query] = halves(rest);
@@ -47,14 +40,6 @@ export function linkAt(address: string, options: SessionOptions = {}): OpenMachi
       return async (signal) => {
         const { dialSerial } = await import('./node-link.js');
         return openSession(dialSerial(path, baud), session(signal));
-      };
-    }
-    case 'process': {
-      const [program, ...parts] = rest.split(' ').filter((part) => part !== '');
-      if (program === undefined) throw invalid('the program is missing');
-      return async (signal) => {
-        const { dialProcess } = await import('./node-link.js');
-        return openSession(dialProcess([program, ...parts]), session(signal));
       };
     }
     case 'ws':
@@ -79,6 +64,26 @@ export function linkAt(address: string, options: SessionOptions = {}): OpenMachi
     default:
       throw invalid(scheme === undefined ? 'it has no scheme' : `there is no link of kind "${scheme}"`);
   }
+}
+
+/** How to dial a socket or a program; `name` is what it is called in messages. */
+function dialOf(name: string, address: string, invalid: (why: string) => TuttiError): DialByteLink {
+  const { scheme, rest } = split(address);
+  if (scheme === 'process') {
+    const [program, ...parts] = rest.split(' ').filter((part) => part !== '');
+    if (program === undefined) throw invalid('the program is missing');
+    return async (signal) => (await import('./node-link.js')).dialProcess(name, [program, ...parts])(signal);
+  }
+  let to: { readonly host: string; readonly port: number } | { readonly path: string };
+  if (scheme === 'unix') {
+    to = { path: rest.replace(/^\/\/(?=\/)/, '') };
+    if (to.path === '') throw invalid('the path is missing');
+  } else {
+    const { hostname, port } = urlOf(address, invalid);
+    if (hostname === '') throw invalid('the host is missing');
+    to = { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? DEFAULT_PORT : Number(port) };
+  }
+  return async (signal) => (await import('./node-link.js')).dialSocket(name, to)(signal);
 }
 
 function split(address: string): { readonly scheme: string | undefined; readonly rest: string } {

@@ -8,9 +8,11 @@ import { WebSocketServer } from 'ws';
 import type { Device } from '../device/device.js';
 import { createFpgaDevice, type FpgaDeviceOptions } from './create-fpga-device.js';
 import { batchOf, expected, runBatch } from './fixtures/batch.js';
+import { linkAt } from './address.js';
+import { toBytes, toWords } from './device-file-link.js';
 import { createFakeBoard } from './fixtures/fake-board.js';
 import { smallProgram } from './fixtures/small-program.js';
-import { openWordMachine } from './fixtures/word-machine.js';
+import { createWordMachine, openWordMachine, registersOf } from './fixtures/word-machine.js';
 import type { ByteLink } from './machine-link.js';
 import { mailbox } from './mailbox.js';
 import { dialSerial, endProcess, linkOfSocket } from './node-link.js';
@@ -131,6 +133,71 @@ describe('links to a machine served by this process', () => {
     await expect.poll(() => port.opened).toBe(0);
     const broken = dialWebSerial({ ...port, open: () => Promise.reject(new Error('in use')) });
     await expect(openSession(broken)).rejects.toMatchObject({ message: expect.stringContaining('in use') });
+  });
+});
+
+describe('the native simulator', () => {
+  /** What rtl/sim says and hears, with a word machine in it; `spoil` changes the packets that it sends. */
+  async function simulator(spoil = (packet: Uint32Array): Uint32Array | undefined => packet): Promise<string> {
+    const listener = createServer((socket) => {
+      const machine = createWordMachine();
+      const registers = registersOf(program.machine);
+      let held = Buffer.alloc(0);
+      const say = (kind: number, words: Uint32Array): void => {
+        const packet = spoil(Uint32Array.of(((kind << 24) | words.length) >>> 0, ...words));
+        if (packet) socket.write(toBytes(packet));
+      };
+      socket.on('error', () => {});
+      socket.on('data', (data: Buffer) => {
+        held = Buffer.concat([held, data]);
+        while (held.length >= 4) {
+          const head = held.readUInt32LE(0);
+          const length = 4 + 4 * (head & 0xffffff);
+          if (held.length < length) return;
+          const words = toWords(held.subarray(4, length));
+          held = held.subarray(length);
+          if (head >>> 24 === 0) {
+            const out = machine.push(words);
+            if (out.length > 0) say(0, out);
+          } else if (head >>> 24 === 1) say(1, Uint32Array.of(registers.get(words[0]!) ?? 0));
+          else {
+            registers.set(words[0]!, words[1]!);
+            say(2, new Uint32Array(0));
+          }
+        }
+      });
+    });
+    undo.push(() => new Promise((resolve) => listener.close(resolve)));
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    return `sim:tcp://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  }
+
+  it('is reached in its packets, and served over frames to others', async () => {
+    const url = await simulator();
+    const fpga = await device({ url });
+    expect(await runBatch(fpga, batch)).toEqual(expected(batch));
+    await fpga.close();
+    const { accept } = createMachineServer(linkAt(url));
+    const listener = createServer((socket) => accept(linkOfSocket('host', socket)));
+    undo.push(() => new Promise((resolve) => listener.close(resolve)));
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const far = await device({ url: `tcp://127.0.0.1:${(listener.address() as AddressInfo).port}` });
+    expect(await runBatch(far, batch)).toEqual(expected(batch));
+    await far.close();
+  });
+
+  it('that says what is no packet, or ends, is lost', async () => {
+    await expect(createFpgaDevice({ url: await simulator(() => Uint32Array.of(0xffffffff)) })).rejects.toMatchObject({
+      code: 'DEVICE_LOST',
+      message: expect.stringContaining('starts no packet'),
+    });
+    await expect(createFpgaDevice({ url: 'sim:python3 -c pass' })).rejects.toMatchObject({
+      code: 'DEVICE_LOST',
+      message: expect.stringContaining('the program ended'),
+    });
+    await expect(createFpgaDevice({ url: 'sim:/nowhere/machine' })).rejects.toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+    });
   });
 });
 

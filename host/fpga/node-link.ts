@@ -107,9 +107,8 @@ export function dialSocket(
   };
 }
 
-/** Starts a program that speaks the framed protocol on its standard streams, each time the link is dialled. */
-export function dialProcess(command: readonly [string, ...string[]]): DialByteLink {
-  const name = `process:${command.join(' ')}`;
+/** Starts a program, each time the link is dialled, and talks to it by its standard streams. */
+export function dialProcess(name: string, command: readonly [string, ...string[]]): DialByteLink {
   return async (signal) => {
     throwIfAborted(signal, `starting ${name}`);
     const { spawn } = await importBuiltin<typeof import('node:child_process')>('child_process', `a link to ${name}`);
