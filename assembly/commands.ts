@@ -17,7 +17,8 @@ const STOP: usize = 16;
 // A step of a small network is microseconds long: spin about that long before going to sleep.
 const SPINS: i32 = 20000;
 
-function barrier(control: usize, threads: i32): void {
+/** Of all threads of a run; also for kernels that have phases, with a control block of their own. */
+export function barrier(control: usize, threads: i32): void {
   const generation = atomic.load<i32>(control, GENERATION);
   if (atomic.add<i32>(control, 1, ARRIVALS) == threads - 1) {
     atomic.store<i32>(control, 0, ARRIVALS);

@@ -5,10 +5,15 @@ import { create } from 'webgpu';
 import { describe, expect, it } from 'vitest';
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
 import type { KernelBody } from '../../host/device/device.js';
+import { machineKernels } from '../../host/kernels/machine/index.js';
 import { snnKernels } from '../../host/kernels/snn/index.js';
 import { trainingKernels } from '../../host/kernels/training/index.js';
 
-const rooms: Readonly<Record<string, readonly KernelBody[]>> = { snn: snnKernels(), training: trainingKernels() };
+const rooms: Readonly<Record<string, readonly KernelBody[]>> = {
+  machine: machineKernels(),
+  snn: snnKernels(),
+  training: trainingKernels(),
+};
 const kernels = Object.values(rooms).flat();
 
 describe('WGSL', () => {

@@ -4,10 +4,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../device/device.js';
 import { checkCase, type KernelCase } from './case.js';
 import { dice, type Dice } from './generate.js';
+import { machineCases } from './machine-cases.js';
 import { snnCases } from './snn-cases.js';
 import { trainingCases } from './training-cases.js';
 
-export const allCases: Readonly<Record<string, (d: Dice) => KernelCase>> = { ...snnCases, ...trainingCases };
+export const allCases: Readonly<Record<string, (d: Dice) => KernelCase>> = {
+  ...snnCases,
+  ...trainingCases,
+  ...machineCases,
+};
 
 export function conformanceSuite(name: string, open: () => Promise<Device>, runs: number): void {
   describe(`kernels on ${name}`, () => {
