@@ -7,7 +7,8 @@ import { checkProgramFits, identifyBoard, machineDifferences, type BoardIdentity
 import type { MachineLink, OpenMachineLink } from './machine-link.js';
 import { controlWords, loadWords, type ReadRequest } from '../snn/machine/load-words.js';
 import { decodeProgram, HEADER } from '../snn/machine/program-file.js';
-import type { Program } from '../snn/machine/program.js';
+import { outputBound } from '../snn/machine/output-words.js';
+import { machineSteps, type Program } from '../snn/machine/program.js';
 import { REGISTER } from './register-map.js';
 import { createOutputCollector } from './sample-output.js';
 
@@ -28,7 +29,7 @@ export interface BoardJob {
   readonly read: ReadRequest;
   /** Input words of each sample, from its `begin`. */
   readonly samples: readonly Uint32Array[];
-  /** Most output words of a sample. */
+  /** Words to keep of a sample, at least `END_WORDS`; see `CollectorOptions`. */
   readonly longest: number;
   /** Called in the order of the samples, once for each; `words` is valid during the call only. */
   readonly onSample: (sample: number, words: Uint32Array) => void;
@@ -139,6 +140,7 @@ export async function openBoard(
   const stream = async (
     { link }: Connection,
     job: BoardJob,
+    decoded: Program,
     from: number,
     {
       moved,
@@ -154,6 +156,7 @@ export async function openBoard(
     const collector = createOutputCollector({
       tags: samples.map((words) => (words[0]! >>> 14) & 0xffff),
       longest: job.longest,
+      bound: boundOf(decoded, job),
       onSample(sample, words) {
         if (stopped.aborted) return;
         inFlight -= samples[sample]!.length;
@@ -239,7 +242,7 @@ export async function openBoard(
             job,
             async (moved, stopped) => {
               await load(current, job, decoded, moved);
-              await stream(current, job, done, { moved, onEnded, stopped });
+              await stream(current, job, decoded, done, { moved, onEnded, stopped });
             },
             () => `${done} of ${total} samples are done`,
           );
@@ -272,6 +275,12 @@ function gone(name: string, reason: string, cause?: unknown): TuttiError {
     cause,
     facts: { reason, final: true },
   });
+}
+
+/** Words of the longest output that a sample can have. */
+function boundOf(program: Program, { samples, read }: BoardJob): number {
+  const recorded = program.neuronClass.reduce((sum, c) => sum + Number(program.classes[c]!.record), 0);
+  return outputBound(recorded, machineSteps(program, samples[0]![0]! & 0x3fff), read);
 }
 
 async function sendAll(link: MachineLink, words: Uint32Array, onMoved: () => void): Promise<void> {

@@ -7,6 +7,7 @@ import { createArrayStorage } from '../device/array-storage.js';
 import type { Device, KernelBody, KernelCall } from '../device/device.js';
 import { createHostDevice, type HostBuffer } from '../device/host-device.js';
 import { HEADER, PROGRAM_MAGIC } from '../snn/machine/program-file.js';
+import { END_WORDS } from '../snn/machine/stream.js';
 import { openBoard, type BoardJob, type BoardOptions } from './board.js';
 import type { OpenMachineLink } from './machine-link.js';
 import { checkSampleWords } from './sample-input.js';
@@ -48,6 +49,7 @@ export async function openFpgaDevice(open: OpenMachineLink, options: OpenFpgaOpt
     }
     const program = file.subarray(0, file[HEADER.words]);
     const [inputs, starts, outputs] = [buffer('inputs'), buffer('inputStart'), buffer('outputs')];
+    const first = scalar('readFirst');
     const [batch, steps, longest] = [scalar('batch'), scalar('steps'), scalar('outputWords')];
     const samples = Array.from({ length: batch }, (_, b) => {
       const [from, until] = [starts[b]!, starts[b + 1]!];
@@ -69,7 +71,11 @@ export async function openFpgaDevice(open: OpenMachineLink, options: OpenFpgaOpt
     });
     return {
       program,
-      read: { first: scalar('readFirst'), count: scalar('readCount'), everyStep: scalar('everyStep') !== 0 },
+      read: {
+        first,
+        count: Math.max(0, Math.min(scalar('readCount'), program[HEADER.neurons]! - first)),
+        everyStep: scalar('everyStep') !== 0,
+      },
       samples,
       longest,
       signal,
@@ -109,7 +115,11 @@ export async function openFpgaDevice(open: OpenMachineLink, options: OpenFpgaOpt
       async slice(calls, _firstStep, _steps, { signal }) {
         check(calls.map(({ kernel }) => kernel));
         try {
-          for (const call of calls) await board.run(jobOf(call, signal));
+          for (const call of calls) {
+            const job = jobOf(call, signal);
+            // As the kernel's other bodies: where no end has room, nothing is put out.
+            if (job.longest >= END_WORDS) await board.run(job);
+          }
         } catch (error) {
           if (error instanceof TuttiError && error.code === 'DEVICE_LOST')
             lose(String(error.facts['reason'] ?? error.message));
