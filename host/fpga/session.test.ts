@@ -143,6 +143,22 @@ describe('a session', () => {
     await link.registers!.write(12, 1);
   });
 
+  it('carries a register access out once, however often it is asked for', async () => {
+    const written: number[] = [];
+    const registers = {
+      read: async () => 0,
+      write: async (_: number, value: number) => {
+        await new Promise((resolve) => setTimeout(resolve, 3 * timing.repeat));
+        written.push(value);
+      },
+    };
+    const server = serve(echo({ registers }));
+    const wrap = (near: ByteLink): ByteLink => withFaults(near, { double: 1 }, Math.random);
+    const link = kept(await openSession(dialServer(server.accept, wrap), options));
+    for (let value = 0; value < 5; value++) await link.registers!.write(0, value);
+    expect(written).toEqual([0, 1, 2, 3, 4]);
+  });
+
   it('goes on over a new link when the old one drops', async () => {
     const server = serve();
     const links: ByteLink[] = [];
