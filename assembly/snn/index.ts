@@ -1,5 +1,6 @@
 // Spiking kernels. See docs/kernels.md for their contract.
 export { runCommands } from '../commands';
+export { cochleaLevels } from './cochlea_levels';
 export { neuronStepF32, neuronStepI32 } from './neuron_step';
 export { neuronBurstF32, neuronBurstI32 } from './neuron_burst';
 export { spikeCompact } from './spike_compact';

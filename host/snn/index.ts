@@ -21,6 +21,8 @@ export type {
   RateOptions,
   Samples,
 } from './encoders.js';
+export { cochleaUnits, encodeCochlea } from './cochlea.js';
+export type { CochleaOptions } from './cochlea.js';
 export { decodeFirstSpike, decodeMembrane, decodeSpikeCount } from './decoders.js';
 export type { Decoded, MembraneOptions } from './decoders.js';
 export { randomSparse, sparseFromEntries } from './sparse.js';
@@ -32,3 +34,5 @@ export type { Rows } from './connectivity.js';
 export { loadNetwork, saveNetwork } from './file.js';
 export { parseIdx } from '../files/idx.js';
 export type { IdxArray } from '../files/idx.js';
+export { encodeShd, readShd } from '../files/shd.js';
+export type { ShdEncodeOptions, ShdOptions, ShdRecording } from '../files/shd.js';

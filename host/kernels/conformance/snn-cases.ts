@@ -435,7 +435,32 @@ const cubaLifPotential: Maker = (d) => {
   };
 };
 
+const cochleaLevels: Maker = (d) => {
+  const batch = d.int(1, 5);
+  const channels = d.int(1, 13);
+  const frames = d.int(1, 4);
+  const hop = d.int(1, 60);
+  // Stable resonators, or numbers that drive the arithmetic over its edge: it wraps alike everywhere.
+  const most = d.chance(0.7) ? 0 : 2 ** 20;
+  const coefficients = Int32Array.from({ length: 3 * channels }, (_, i) =>
+    most > 0
+      ? d.int(-most, most)
+      : i < channels
+        ? d.int(0, 400)
+        : i < 2 * channels
+          ? d.int(-7000, 7000)
+          : -d.int(3500, 4090),
+  );
+  return {
+    name: 'cochleaLevels',
+    kernel: kernels.cochleaLevels.body,
+    scalars: [batch, channels, frames, hop],
+    buffers: [ints(d, batch * frames * hop, -32768, 32767), coefficients, ints(d, frames * batch * channels, -5, 5)],
+  };
+};
+
 export const snnCases: Readonly<Record<string, Maker>> = {
+  cochleaLevels,
   cubaLifStep,
   cubaLifScatter,
   cubaLifPotential,

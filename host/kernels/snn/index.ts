@@ -1,5 +1,6 @@
 /** Every spiking kernel. Contract: docs/kernels.md. */
 import type { KernelBody } from '../../device/device.js';
+import { cochleaLevels } from './cochlea_levels.js';
 import { convolveSpikesF32, convolveSpikesI8 } from './convolve_spikes.js';
 import { cubaLifPotential, cubaLifScatter, cubaLifStep } from './cuba_lif.js';
 import { denseRowsF32, denseRowsI8 } from './dense_rows.js';
@@ -13,6 +14,7 @@ import { spikeCompact } from './spike_compact.js';
 import { spikeExpand } from './spike_expand.js';
 
 export {
+  cochleaLevels,
   convolveSpikesF32,
   convolveSpikesI8,
   cubaLifPotential,
@@ -38,6 +40,7 @@ export {
 
 export const snnKernels = (): readonly KernelBody[] =>
   [
+    cochleaLevels,
     convolveSpikesF32,
     convolveSpikesI8,
     cubaLifPotential,
