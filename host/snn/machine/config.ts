@@ -111,7 +111,7 @@ export const DEFAULT_MACHINE: MachineConfig = {
   weights: 256,
   operations: 4096,
   accumulators: 512,
-  axons: 1024,
+  axons: 2048,
   neurons: 512,
   classes: 16,
   fifo: 16,
