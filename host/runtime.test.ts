@@ -75,6 +75,9 @@ describe('createRuntime', () => {
     expect(board.devices.map(({ id }) => id)).toEqual(['fpga', 'second']);
     any.release();
     expect((await waiting).devices[0]!.kind).toBe('wasm');
+    const twin = await createRuntime({ devices: ['fpga'] });
+    expect(twin.devices.map(({ kind, capabilities }) => [kind, capabilities.machine?.spus])).toEqual([['fpga', 16]]);
+    await twin.close();
     const nowhere = createRuntime({ devices: ['fpga'], fpga: { url: 'tcp://127.0.0.1:1' } });
     await expect(nowhere).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE', where: 'tcp://127.0.0.1:1' });
   });

@@ -165,6 +165,8 @@ describe('the built command', () => {
     expect(out).toMatch(/^kind +device/);
     expect(out).toMatch(/^wasm +WebAssembly SIMD/m);
     expect(out).toMatch(/^webgpu +\S/m);
+    expect(out).toMatch(/^fpga +synapse machine, 16 SPUs at 2 ports \(RTL twin\)/m);
+    expect(out).toMatch(/^machine +fpga twin: spus 16, ports 2,/m);
   });
 
   it('says why WebGPU is missing', async () => {

@@ -34,6 +34,7 @@ describe('describeDevices', () => {
     await server.close();
     listener.close();
     expect(boards.map((board) => board.address)).toEqual(['twin', address, 'tcp://127.0.0.1:1', 'usb:3']);
+    expect(boards[0]).toMatchObject({ available: true, software: true, machine: { spus: 16, ports: 2 } });
     expect(boards[1]).toMatchObject({ available: true, machine: DEFAULT_MACHINE, software: false });
     expect(boards[2]).toMatchObject({ available: false, why: expect.stringContaining('ECONNREFUSED') });
     expect(boards[3]).toMatchObject({ available: false, why: expect.stringContaining('no address of a board') });

@@ -13,7 +13,10 @@ import { REGISTER } from './register-map.js';
 import { createOutputCollector } from './sample-output.js';
 
 export interface BoardOptions {
-  /** Milliseconds without a word taken or given, while some are owed, after which the machine is taken to hang. Default 10000. */
+  /**
+   * Milliseconds without a word taken or given, while some are owed, after which the machine is taken to hang. Default 10000, and 120000 for
+   * one that is simulated.
+   */
   readonly timeoutMs?: number;
   /** How often in a row, without a sample that ends in between, the board is connected again after a fault. Default 3. */
   readonly retries?: number;
@@ -40,6 +43,7 @@ export interface Board {
   readonly name: string;
   readonly identity: BoardIdentity;
   readonly notices: readonly string[];
+  readonly simulated: boolean;
   /** One at a time. @throws TuttiError DEVICE_LOST when the board cannot be made to work; ABORTED; what is wrong with the job */
   run(job: BoardJob): Promise<void>;
   /** Whether it is connected now. */
@@ -66,7 +70,7 @@ export async function openBoard(
   open: OpenMachineLink,
   options: BoardOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Board> {
-  const { timeoutMs = 10_000, retries = 3, inFlightWords = 65_536, onRetry, signal } = options;
+  const { retries = 3, inFlightWords = 65_536, onRetry, signal } = options;
   const closer = new AbortController();
   let program: { readonly checksum: number; readonly decoded: Program } | undefined;
   let connection: Connection | undefined;
@@ -90,6 +94,8 @@ export async function openBoard(
   const { identity } = first;
   const { name, notices = [] } = first.connection.link;
   connection = first.connection;
+  const simulated = first.connection.link.simulated === true;
+  const { timeoutMs = simulated ? 120_000 : 10_000 } = options;
 
   const reconnect = async (): Promise<Connection> => {
     const again = await connect(closer.signal);
@@ -222,6 +228,7 @@ export async function openBoard(
     name,
     identity,
     notices,
+    simulated,
     get connected() {
       return connection !== undefined;
     },
@@ -284,8 +291,9 @@ function boundOf(program: Program, { samples, read }: BoardJob): number {
 }
 
 async function sendAll(link: MachineLink, words: Uint32Array, onMoved: () => void): Promise<void> {
-  for (let at = 0; at < words.length; at += PIECE) {
-    await link.send(words.subarray(at, at + PIECE));
+  const piece = link.simulated ? words.length : PIECE;
+  for (let at = 0; at < words.length; at += piece) {
+    await link.send(words.subarray(at, at + piece));
     onMoved();
   }
 }

@@ -100,7 +100,7 @@ export async function openFpgaDevice(open: OpenMachineLink, options: OpenFpgaOpt
       maxWorkgroupInvocations: 1,
       maxWorkgroupBytes: 0,
       maxBuffersPerKernel: 16,
-      software: false,
+      software: board.simulated,
       notices: board.notices,
       machine,
       ...(rtlVersion === undefined ? {} : { rtlVersion }),

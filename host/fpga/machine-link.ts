@@ -32,6 +32,11 @@ export interface MachineLink extends WordLink {
   readonly registers?: RegisterPort;
   /** The machine's configuration as the user gave it; otherwise it is read from the registers. */
   readonly machine?: MachineConfig;
+  /**
+   * A machine whose clock stands still when this process does. It wants each sample in one `send`, so that none of its cycles is spent
+   * waiting for a word, and it may take long.
+   */
+  readonly simulated?: true;
   /** What a person should know of this link. */
   readonly notices?: readonly string[];
 }

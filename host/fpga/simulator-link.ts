@@ -98,6 +98,7 @@ function overPackets(link: ByteLink): MachineLink {
   return {
     name,
     lost,
+    simulated: true,
     notices: ['a simulation of the RTL: for proof, not for speed'],
     registers: {
       read: async (address) => (await access(PACKET.read, Uint32Array.of(address)))[0] ?? 0,

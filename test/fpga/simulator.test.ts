@@ -2,16 +2,10 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { buildSimulator } from '../../rtl/sim/build-simulator.js';
+import { expected, run, work } from './program-work.js';
 import { randomInput, randomProgram } from '../rtl/random-program.js';
-import { createOracleDevice } from '../../host/device/oracle.js';
-import type { Device, DeviceBuffer } from '../../host/device/device.js';
-import { programTables, runProgram } from '../../host/kernels/machine/index.js';
+import type { Device } from '../../host/device/device.js';
 import { DEFAULT_MACHINE, type MachineConfig } from '../../host/snn/machine/config.js';
-import { createCycleModel } from '../../host/snn/machine/cycle-model.js';
-import type { ReadRequest } from '../../host/snn/machine/load-words.js';
-import { findEnd, outputBound } from '../../host/snn/machine/output-words.js';
-import { encodeProgram } from '../../host/snn/machine/program-file.js';
-import { machineSteps, type Program } from '../../host/snn/machine/program.js';
 import { linkAt } from '../../host/fpga/address.js';
 import { createFpgaDevice, type FpgaDeviceOptions } from '../../host/fpga/create-fpga-device.js';
 import { linkOfSocket } from '../../host/fpga/node-link.js';
@@ -31,65 +25,6 @@ async function device(options: FpgaDeviceOptions): Promise<Device> {
   const made = await createFpgaDevice(options);
   undo.push(() => made.close());
   return made;
-}
-
-interface Work {
-  readonly program: Program;
-  readonly samples: readonly Uint32Array[];
-  readonly steps: number;
-  readonly read: ReadRequest;
-}
-
-function work(machine: MachineConfig, seed: number, count: number): Work {
-  const program = randomProgram(machine, { seed, stretch: 1 + (seed % 2) });
-  const steps = 3 + (seed % 20);
-  const samples = Array.from({ length: count }, (_, b) =>
-    randomInput(program, { seed: 100 * seed + b, steps, rate: 1 + (seed % 7), bad: seed % 3 === 0 }),
-  );
-  const first = seed % 5;
-  return { program, samples, steps, read: { first, count: program.neurons - first, everyStep: seed % 4 === 0 } };
-}
-
-async function run(on: Device, { program, samples, steps, read }: Work): Promise<Uint32Array[]> {
-  const file = encodeProgram(program);
-  const { words: tables, stateWords } = programTables(file);
-  const outputWords = outputBound(program.neurons, machineSteps(program, steps), read);
-  const buffer = (words: Uint32Array, label: string): DeviceBuffer => {
-    const made = on.allocate(words.byteLength, label);
-    on.write(made, words);
-    return made;
-  };
-  const starts = new Uint32Array(samples.length + 1);
-  samples.forEach((sample, b) => (starts[b + 1] = starts[b]! + sample.length));
-  const buffers = {
-    program: buffer(file, 'program'),
-    tables: buffer(tables, 'tables'),
-    inputs: buffer(Uint32Array.from(samples.flatMap((sample) => [...sample])), 'inputs'),
-    inputStart: buffer(starts, 'inputStart'),
-    outputs: buffer(new Uint32Array(samples.length * outputWords), 'outputs'),
-    state: buffer(new Uint32Array(samples.length * stateWords), 'state'),
-  };
-  const scalars = { batch: samples.length, steps, outputWords, stateWords };
-  const { first: readFirst, count: readCount, everyStep } = read;
-  const call = runProgram({ ...buffers, ...scalars, readFirst, readCount, everyStep: Number(everyStep) });
-  const running = on.run([call]);
-  const words = new Uint32Array(await on.read(buffers.outputs));
-  await running;
-  for (const each of Object.values(buffers)) each.release();
-  return samples.map((_, b) => words.slice(b * outputWords, (b + 1) * outputWords));
-}
-
-/** Every sample as the oracle has it, with the cycle model's cycles. */
-async function expected(of: Work): Promise<Uint32Array[]> {
-  const oracle = createOracleDevice();
-  const model = createCycleModel(of.program, of.read);
-  const outputs = await run(oracle, of);
-  await oracle.close();
-  return outputs.map((words, b) => {
-    const timed = model.run(of.samples[b]!);
-    words[findEnd(words, 0) + 1] = timed[findEnd(timed, 0) + 1]!;
-    return words;
-  });
 }
 
 describe('a device with the native simulator behind it', () => {
@@ -126,5 +61,57 @@ describe('a device with the native simulator behind it', () => {
       expect(await run(fpga, job), `seed ${seed}`).toEqual(await expected(job));
     }
     expect(sockets.length).toBeGreaterThan(3);
+  });
+});
+
+describe('a device with the RTL twin behind it', () => {
+  it('puts out what runProgram does elsewhere, cycle for cycle what the model says', async () => {
+    const fpga = await device({});
+    const machine = fpga.capabilities.machine!;
+    expect(fpga.capabilities.name).toContain('RTL twin');
+    for (let seed = 1; seed <= 6; seed++) {
+      const job = work(machine, seed, 2);
+      expect(await run(fpga, job), `seed ${seed}`).toEqual(await expected(job));
+    }
+  });
+
+  it('runs the programs of smaller machines with the same shape, and takes turns with others', async () => {
+    const machine = { ...DEFAULT_MACHINE, operations: 512, neurons: 128, axons: 64, accumulators: 64, queue: 100 };
+    const [first, second] = await Promise.all([device({ id: 'first' }), device({ id: 'second' })]);
+    const job = work(machine, 5, 3);
+    const [a, b] = await Promise.all([run(first, job), run(second, job)]);
+    const wanted = await expected(job);
+    expect(a).toEqual(wanted);
+    expect(b).toEqual(wanted);
+  });
+
+  it('never lets the machine wait for a word, however long a sample is', async () => {
+    const fpga = await device({});
+    const program = randomProgram(fpga.capabilities.machine!, {
+      seed: 3,
+      threshold: 1000,
+      row: 1,
+      groups: 4,
+      axons: 64,
+    });
+    const steps = 500;
+    const samples = [
+      randomInput(program, { seed: 4, steps, rate: 100 }),
+      randomInput(program, { seed: 5, steps, rate: 9 }),
+    ];
+    expect(samples[0]!.length).toBeGreaterThan(40_000);
+    const job = { program, samples, steps, read: { first: 0, count: 4, everyStep: false } };
+    expect(await run(fpga, job)).toEqual(await expected(job));
+  });
+
+  it('is served to others over a socket', async () => {
+    const server = createMachineServer(linkAt('twin'));
+    const listener = createServer((socket) => server.accept(linkOfSocket('host', socket)));
+    undo.push(() => new Promise((resolve) => listener.close(resolve)));
+    undo.push(() => server.close());
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const fpga = await device({ url: `tcp://127.0.0.1:${(listener.address() as AddressInfo).port}` });
+    const job = work(fpga.capabilities.machine!, 8, 2);
+    expect(await run(fpga, job)).toEqual(await expected(job));
   });
 });
