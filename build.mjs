@@ -2,6 +2,7 @@
 //
 //   dist/node, dist/browser   one ES module per entry point, chunks shared between them, Wasm and WGSL embedded
 //   dist/cli/cli.js           the `tutti` command
+//   dist/bridge               the bridge for boards, in Python
 //   dist/types                declarations
 //   dist/*.wasm               the Wasm that package.json exports, as files of their own
 //
@@ -11,6 +12,7 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -163,6 +165,11 @@ async function buildHost(rooms) {
       }),
       tool('typescript/bin/tsc', ['-p', 'tsconfig.types.json', '--outDir', join(dist, 'types')]),
     ]);
+    // The bridge for boards, which is copied to them as it is.
+    cpSync(join(root, 'host/fpga/bridge'), join(dist, 'bridge'), {
+      recursive: true,
+      filter: (path) => !/test_\w+\.py$|__pycache__/.test(path),
+    });
     const cli = join(dist, 'cli', 'cli.js');
     const script = readFileSync(cli, 'utf8');
     if (!script.startsWith('#!')) writeFileSync(cli, `#!/usr/bin/env node\n${script}`);

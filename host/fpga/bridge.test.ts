@@ -216,18 +216,16 @@ describe('the bridge for boards', () => {
       new Promise((done) =>
         execFile('python3', ['-B', script, ...args], (error, _, err) => done({ code: error?.code ?? 0, err })),
       );
-    expect(await failing(['--registers', '/nowhere', '--fifo', at.fifo])).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('/nowhere could not be mapped'),
-    });
-    expect(await failing(['--registers', at.registers, '--fifo', '/nowhere'])).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('/nowhere could not be opened'),
-    });
-    expect(await failing(['--registers', at.registers, '--dma', at.registers, '--dma-buffer', 'none'])).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('is u-dma-buf loaded?'),
-    });
+    const results = await Promise.all([
+      failing(['--registers', '/nowhere', '--fifo', at.fifo]),
+      failing(['--registers', at.registers, '--fifo', '/nowhere']),
+      failing(['--registers', at.registers, '--dma', at.registers, '--dma-buffer', 'none']),
+    ]);
+    expect(results).toMatchObject([
+      { code: 1, err: expect.stringContaining('/nowhere could not be mapped') },
+      { code: 1, err: expect.stringContaining('/nowhere could not be opened') },
+      { code: 1, err: expect.stringContaining('is u-dma-buf loaded?') },
+    ]);
     await expect(createFpgaDevice({ url: 'process:/nowhere/bridge' })).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
     });
