@@ -72,6 +72,7 @@ def main(argv):
         return 1
     SocketLink.origins = frozenset(None if origin == "*" else origin for origin in given.origin)
     try:
+        places = []
         if given.listen:
             host, _, port = given.listen.rpartition(":")
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -80,7 +81,7 @@ def main(argv):
             listener.bind((host.strip("[]"), int(port)))
             listener.listen(8)
             server.listen(listener)
-            log("serving %s at %s:%d" % (server.machine.name, host, listener.getsockname()[1]))
+            places.append("%s:%d" % (host, listener.getsockname()[1]))
         if given.unix:
             if os.path.exists(given.unix):
                 os.unlink(given.unix)
@@ -88,7 +89,10 @@ def main(argv):
             listener.bind(given.unix)
             listener.listen(8)
             server.listen(listener)
-            log("serving %s at %s" % (server.machine.name, given.unix))
+            places.append(given.unix)
+        # Not before everybody can connect.
+        for place in places:
+            log("serving %s at %s" % (server.machine.name, place))
         link = stdio_link() if given.stdio else None
         if link:
             server.accept(link)
