@@ -61,7 +61,7 @@ export default tseslint.config(
   },
   {
     // Programs that talk to a terminal.
-    files: ['host/cli/**', 'bench/**', 'models/**', 'examples/**', 'test/run.mjs', 'build.mjs'],
+    files: ['host/cli/**', 'bench/**', 'models/**', 'examples/**', 'rtl/**', 'test/run.mjs', 'build.mjs'],
     rules: { 'no-console': 'off' },
   },
   {

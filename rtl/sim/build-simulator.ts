@@ -34,7 +34,7 @@ export async function buildSimulator(machine: MachineConfig, options: SimulatorO
   try {
     await runTool('verilator', [
       ...flags,
-      ...['--exe', '--build', '-j', String(Math.min(4, availableParallelism())), '-Wall'],
+      ...['--exe', '--build', '-j', String(Math.min(4, availableParallelism())), '-Wno-fatal'],
       ...['--top-module', TOP, '-Irtl', '--Mdir', staging, '-o', 'tutti-machine'],
       ...['-CFLAGS', `-I${resolve('rtl/sim')}`, '-MAKEFLAGS', 'OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O1'],
       ...designFiles(),
