@@ -4,6 +4,7 @@
  */
 import { DeviceLostError, throwIfAborted, TuttiError } from '../errors.js';
 import type { Device, DeviceKind, LongCallOptions } from '../device/device.js';
+import type { CompileOptions } from './compile/compile.js';
 import { fanOut, countSynapses } from './connectivity.js';
 import { automaticStrategy, layProjection, populationOf, strategiesFor, type Strategy } from './engine-plan.js';
 import { checkRequest, type CheckedRequest, type RunRequest } from './engine-request.js';
@@ -33,6 +34,13 @@ export interface EngineOptions extends LongCallOptions {
   readonly stretchBytes?: number;
   /** With a pool: how many devices may be lost during one run before it fails. Default 5. */
   readonly maxReplays?: number;
+  /**
+   * 'scatter' (default): kernel by kernel. 'machine': compiled for a synapse machine, and run as a program; a device of kind 'fpga' runs
+   * nothing else. 'measure': both on the first run, and the faster one from then on. The last two are for fixed-point networks.
+   */
+  readonly execution?: 'scatter' | 'machine' | 'measure';
+  /** For 'machine' and 'measure': machine, partition strategy, calibration. A board's own machine comes before `machine`. */
+  readonly compile?: CompileOptions;
 }
 
 /** What the engine needs of a device pool. */
@@ -100,6 +108,24 @@ export async function createEngine(
     throw new TuttiError('OPTION_INVALID', 'createEngine needs { device } or { pool } as its second argument', {
       where: 'home',
     });
+  }
+  const { execution = 'scatter' } = options;
+  if (execution !== 'scatter' && execution !== 'machine' && execution !== 'measure') {
+    throw new TuttiError(
+      'OPTION_INVALID',
+      `execution must be 'scatter', 'machine' or 'measure', got ${JSON.stringify(execution)}`,
+      { where: 'execution' },
+    );
+  }
+  const onBoard = home.device === undefined ? home.kind === 'fpga' : home.device.kind === 'fpga';
+  if (execution === 'machine' || onBoard) {
+    const { createMachineEngine } = await import('./machine-engine.js');
+    return createMachineEngine(network, home, options);
+  }
+  if (execution === 'measure') {
+    const { createMeasuredEngine } = await import('./machine-engine.js');
+    const scatter = await createEngine(network, home, { ...options, execution: 'scatter' });
+    return createMeasuredEngine(network, home, scatter, options);
   }
   const choices = resolveChoices(network, options.strategy ?? 'auto');
   const strategies = new Map(network.projections.map((p) => [p.name, firstStrategy(network, p, choices.get(p.name)!)]));

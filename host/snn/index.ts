@@ -36,3 +36,35 @@ export { parseIdx } from '../files/idx.js';
 export type { IdxArray } from '../files/idx.js';
 export { encodeShd, readShd } from '../files/shd.js';
 export type { ShdEncodeOptions, ShdOptions, ShdRecording } from '../files/shd.js';
+export { quantiseNetwork } from './quantise/quantise-network.js';
+export type { PopulationReport, Quantised, QuantiseOptions } from './quantise/quantise-network.js';
+
+// The synapse machine (docs/suprasnn.md).
+export { compileNetwork, STRATEGIES } from './compile/compile.js';
+export type { CompileOptions, StrategyName } from './compile/compile.js';
+export type { Calibration } from './compile/activity.js';
+export { validateProgram } from './compile/validate-program.js';
+export type { ValidationOptions, ValidationReport } from './compile/validate-program.js';
+export { listProgram } from './compile/list-program.js';
+export { drawSchedule } from './compile/draw-schedule.js';
+export type { ScheduleDrawing } from './compile/draw-schedule.js';
+export { createProgramEngine } from './program-engine.js';
+export type {
+  MachineFigures,
+  ProgramEngine,
+  ProgramEngineOptions,
+  ProgramRunResult,
+  ProgramSource,
+} from './program-engine.js';
+export { checkMachine, DEFAULT_MACHINE, MACHINE_LIMITS } from './machine/config.js';
+export type { MachineConfig } from './machine/config.js';
+export { decodeProgram, encodeProgram } from './machine/program-file.js';
+export type { Program } from './machine/program.js';
+export { createCycleModel } from './machine/cycle-model.js';
+export type { CycleModel } from './machine/cycle-model.js';
+export type { StepTrace } from './machine/trace.js';
+export { inputWords } from './machine/input-words.js';
+export { loadWords } from './machine/load-words.js';
+export type { ReadRequest } from './machine/load-words.js';
+export { readOutput } from './machine/output-words.js';
+export type { SampleOutput } from './machine/output-words.js';
