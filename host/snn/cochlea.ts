@@ -13,9 +13,9 @@ import { invalid, type SpikeTrain } from './spike-train.js';
 export interface CochleaOptions {
   /** Samples per second. Default 8000. */
   readonly sampleRate?: number;
-  /** Default 32. */
+  /** Default 36. */
   readonly channels?: number;
-  /** Centre of the lowest and of the highest channel in Hz. Default 120 and 3400. */
+  /** Centre of the lowest and of the highest channel in Hz. Default 100 and 3600. */
   readonly range?: readonly [lowest: number, highest: number];
   /** Steps (frames); a recording that is longer is cut, one that is shorter is silent afterwards. Default 64. */
   readonly steps?: number;
@@ -40,7 +40,7 @@ interface Settings {
 }
 
 /** Input neurons that an encoding has. */
-export function cochleaUnits({ channels = 32, levels = DEFAULT_LEVELS }: CochleaOptions = {}): number {
+export function cochleaUnits({ channels = 36, levels = DEFAULT_LEVELS }: CochleaOptions = {}): number {
   return channels * (2 * levels.length + 1);
 }
 
@@ -56,17 +56,9 @@ export async function encodeCochlea(
   recordings: readonly Int16Array[],
   options: CochleaOptions = {},
 ): Promise<SpikeTrain> {
-  const settings = checked(options);
-  const { channels, steps, hop, levels, onset } = settings;
+  const { channels, steps, levels, onset } = checked(options);
   const batch = recordings.length;
-  if (batch === 0) throw invalid('recordings', 'is empty; give at least one recording');
-  recordings.forEach((recording, b) => {
-    if (!(recording instanceof Int16Array))
-      throw invalid(`recordings[${b}]`, 'is not an Int16Array of 16-bit amplitudes');
-  });
-  const sound = new Int32Array(batch * steps * hop);
-  recordings.forEach((recording, b) => sound.set(recording.subarray(0, steps * hop), b * steps * hop));
-  const level = await runFilters(sound, batch, settings, options.device);
+  const level = await hearLevels(recordings, options);
 
   const index = new Uint32Array(2 * steps * batch);
   const ids: number[] = [];
@@ -103,6 +95,24 @@ export async function encodeCochlea(
     }
   }
   return { kind: 'spikes', steps, batch, neurons: cochleaUnits(options), index, ids: Uint32Array.from(ids) };
+}
+
+/**
+ * What the crossings are taken from: each channel's level at the end of every step, in 1/16 octave, [steps][recordings][channels].
+ * @throws as encodeCochlea
+ */
+export async function hearLevels(recordings: readonly Int16Array[], options: CochleaOptions = {}): Promise<Int32Array> {
+  const settings = checked(options);
+  const { steps, hop } = settings;
+  const batch = recordings.length;
+  if (batch === 0) throw invalid('recordings', 'is empty; give at least one recording');
+  recordings.forEach((recording, b) => {
+    if (!(recording instanceof Int16Array))
+      throw invalid(`recordings[${b}]`, 'is not an Int16Array of 16-bit amplitudes');
+  });
+  const sound = new Int32Array(batch * steps * hop);
+  recordings.forEach((recording, b) => sound.set(recording.subarray(0, steps * hop), b * steps * hop));
+  return runFilters(sound, batch, settings, options.device);
 }
 
 async function runFilters(
@@ -154,8 +164,8 @@ function resonators({ channels, range: [lowest, highest], sampleRate }: Settings
 function checked(options: CochleaOptions): Settings {
   const settings: Settings = {
     sampleRate: options.sampleRate ?? 8000,
-    channels: options.channels ?? 32,
-    range: options.range ?? [120, 3400],
+    channels: options.channels ?? 36,
+    range: options.range ?? [100, 3600],
     steps: options.steps ?? 64,
     hop: options.hop ?? 100,
     levels: options.levels ?? DEFAULT_LEVELS,

@@ -1,10 +1,12 @@
 """Trains the recurrent network of models/fsdd (development only; needs PyTorch and numpy).
 
-python models/fsdd/train.py SPIKES OUTPUT [--hold-out SPEAKER] [--validate] [--epochs N] [--synapses N] ...
+python models/fsdd/train.py LEVELS OUTPUT [--validate | --hold-out SPEAKER] [--epochs N] ...
 
-SPIKES is what encode.ts wrote. The forward pass is the integer dynamics of the fixed-point engine itself, in units of weight
-steps: v <- v - floor(v / 2^k) + input, fires at v >= threshold, reset by subtraction; gradients pass straight through rounding
-and floor, and through a fast sigmoid at the threshold. OUTPUT is a JSON of integers that build.ts turns into a network file.
+LEVELS is what encode.ts wrote. The spikes are taken from it as host/snn/cochlea.ts does, after warping, tilting, shifting and masking the
+levels at random in training; those of the unchanged recordings are checked against encode.ts. The forward pass is the integer dynamics
+of the fixed-point engine itself, v <- v - floor(v / 2^k) + input, fires at v >= threshold, reset by subtraction, int8 weights; gradients
+pass straight through rounding and floor, past the reset, and through a surrogate at the threshold. OUTPUT is a JSON of integers that
+build.ts turns into a network file.
 """
 
 import argparse
@@ -15,177 +17,207 @@ import numpy as np
 import torch
 
 parser = argparse.ArgumentParser()
-parser.add_argument("spikes")
+parser.add_argument("levels")
 parser.add_argument("output")
-parser.add_argument("--hidden", type=int, default=192)
-parser.add_argument("--epochs", type=int, default=60)
-parser.add_argument("--batch", type=int, default=64)
-parser.add_argument("--rate", type=float, default=2e-3)
-parser.add_argument("--synapses", type=int, default=32000)
-parser.add_argument("--threshold", type=int, default=96)
+parser.add_argument("--validate", action="store_true", help="train on takes 10-49, test on takes 5-9; takes 0-4 are left alone")
+parser.add_argument("--hold-out", type=int, help="number of a speaker, in alphabetical order, to train without and test on")
+parser.add_argument("--hidden", type=int, default=256)
+parser.add_argument("--epochs", type=int, default=80)
+parser.add_argument("--batch", type=int, default=50)
+parser.add_argument("--rate", type=float, default=8e-3)
+parser.add_argument("--synapses", type=int, default=40000, help="of the input and recurrent projections, after pruning")
+parser.add_argument("--drop", type=float, default=0.1)
+parser.add_argument("--warp", type=float, default=1.0, help="strength of the changes made to the levels")
+parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--seed", type=int, default=1)
-parser.add_argument("--hold-out", default=None, help="number of a speaker (in alphabetical order) to train without")
-parser.add_argument("--validate", action="store_true", help="train on takes 10-49 and report takes 5-9; leave takes 0-4 alone")
 args = parser.parse_args()
+torch.set_num_threads(args.threads)
 torch.manual_seed(args.seed)
 rng = np.random.default_rng(args.seed)
-torch.set_num_threads(2)
 
+BELOW, ONSET, FLOOR = (24, 48, 72), 24, 112  # defaults of encodeCochlea
+THRESHOLD = 96.0
+LEAKS = [2, 3, 4, 5]
+# Surrogate gradient: height and slope, in thresholds.
+HEIGHT, SLOPE = 0.5, 3.0
+READ = 240.0  # potential of one nat
 
-def read(path):
-    words = np.fromfile(path, dtype=np.uint32)
-    count, units, steps = (int(w) for w in words[:3])
-    items, at = [], 3
-    for _ in range(count):
-        digit, speaker, take, speed, spikes = (int(w) for w in words[at : at + 5])
-        items.append((digit, speaker, take, speed, words[at + 5 : at + 5 + spikes].astype(np.int64)))
-        at += 5 + spikes
-    return items, units, steps
-
-
-items, units, steps = read(args.spikes)
-channels = units // 7
-first_training_take = 10 if args.validate else 5
-if args.hold_out is None:
-    train = [i for i in items if i[2] >= first_training_take]
-    test = [i for i in items if i[3] == 100 and (5 <= i[2] < 10 if args.validate else i[2] < 5)]
+raw = open(args.levels, "rb").read()
+count, channels, steps, units = np.frombuffer(raw, "<u4", 4).tolist()
+items = np.frombuffer(raw, "<u4", 4 * count, 16).reshape(count, 4).astype(np.int64)
+levels = np.frombuffer(raw, "<i2", count * steps * channels, 16 + 16 * count).reshape(count, steps, channels)
+checks = np.frombuffer(raw, "<u4", offset=16 + 16 * count + levels.nbytes).reshape(-1, 2)
+digits, speakers, takes, speeds = items.T
+if args.hold_out is not None:
+    train = np.where((speakers != args.hold_out) & (takes >= 5))[0]
+    test = np.where((speakers == args.hold_out) & (speeds == 100))[0]
+elif args.validate:
+    train, test = np.where(takes >= 10)[0], np.where((takes >= 5) & (takes < 10) & (speeds == 100))[0]
 else:
-    speaker = int(args.hold_out)
-    train = [i for i in items if i[1] != speaker and i[2] >= 5]
-    test = [i for i in items if i[1] == speaker and i[3] == 100]
+    train, test = np.where(takes >= 5)[0], np.where((takes < 5) & (speeds == 100))[0]
 
 
-def dense(batch, augment):
-    """[steps, batch, units] of zeros and ones."""
-    x = np.zeros((len(batch), steps, units), dtype=np.float32)
-    for b, (_, _, _, _, spikes) in enumerate(batch):
-        step, unit = spikes // units, spikes % units
-        if augment:
-            step = step + rng.integers(-3, 6)
-            shift = rng.integers(-1, 2)
-            channel = unit % channels + shift
-            keep = (step >= 0) & (step < steps) & (channel >= 0) & (channel < channels) & (rng.random(len(unit)) > 0.1)
-            step = np.clip(step + (rng.random(len(step)) < 0.15) * rng.integers(-1, 2, len(step)), 0, steps - 1)
-            step, unit = step[keep], (unit + shift)[keep]
-        x[b, step, unit] = 1
-        if augment:
-            x[b, rng.integers(0, steps, 6), rng.integers(0, units, 6)] = 1
-    return torch.from_numpy(x).transpose(0, 1).contiguous()
+def crossings(level):
+    """[items, steps, channels] to spikes [items, steps, units]."""
+    loudest = level.max((1, 2), keepdims=True)
+    before = np.zeros_like(level)
+    before[:, 1:] = level[:, :-1]
+    rising, falling = [], []
+    for below in BELOW:
+        limit = np.maximum(FLOOR, loudest - below)
+        rising.append((level >= limit) & (before < limit))
+        falling.append((level < limit) & (before >= limit))
+    # encodeCochlea starts from level 0, which is below every limit.
+    onset = (level >= FLOOR) & (level - np.maximum(before, FLOOR) >= ONSET)
+    return np.concatenate([*rising, *falling, onset], 2)
 
 
-class Fire(torch.autograd.Function):
+def spikes(which, change=False):
+    return torch.from_numpy(crossings(changed(levels[which]) if change else levels[which]).astype(np.float32))
+
+
+for check, item in zip(checks, np.where(speeds == 100)[0]):
+    at = np.flatnonzero(crossings(levels[item : item + 1]))
+    assert len(at) == check[0] and at.sum() % 2**32 == check[1], f"item {item} differs from encode.ts"
+
+
+def changed(level):
+    """Stretched and shifted in time, shifted by a channel, tilted, made noisy, masked in time and frequency."""
+    n, w = len(level), args.warp
+    stretch = 1 + w * rng.uniform(-0.15, 0.18, n)
+    source = np.round(np.arange(steps) * stretch[:, None] + rng.integers(-4, 3, n)[:, None]).astype(int)
+    inside = (source >= 0) & (source < steps)
+    x = np.take_along_axis(level, source.clip(0, steps - 1)[:, :, None], 1) * inside[:, :, None].astype(level.dtype)
+    channel = (np.arange(channels) + rng.integers(-1, 2, n)[:, None]).clip(0, channels - 1)
+    x = np.take_along_axis(x, channel[:, None, :], 2)
+    knots = rng.normal(0, 5 * w, (n, 5))
+    place = np.linspace(0, 3.999, channels)
+    k = place.astype(int)
+    tilt = knots[:, k] * (1 - place + k) + knots[:, k + 1] * (place - k)
+    x = x + ((x > 0) * (tilt[:, None] + rng.normal(0, 2.5 * w, x.shape))).astype(level.dtype)
+    first, width = rng.integers(0, channels, n)[:, None], rng.integers(0, int(1 + 4 * w), n)[:, None]
+    c = np.arange(channels)
+    x = np.where(((c >= first) & (c < first + width))[:, None, :], 0, x)
+    first, width = rng.integers(0, 45, n)[:, None], rng.integers(0, int(1 + 3 * w), n)[:, None]
+    t = np.arange(steps)
+    return np.where(((t >= first) & (t < first + width))[:, :, None], 0, x)
+
+
+H = args.hidden
+leak = 2.0 ** torch.tensor(LEAKS).float().repeat_interleave(H // len(LEAKS))
+
+
+class Recurrent(torch.autograd.Function):
+    """Input currents [steps, batch, H] to spikes; backwards by hand, which is several times faster than autograd's own."""
+
     @staticmethod
-    def forward(ctx, v, threshold):
-        ctx.save_for_backward(v)
-        ctx.threshold = threshold
-        return (v >= threshold).float()
+    def forward(ctx, current, w, keep):
+        v, s = torch.zeros_like(current[0]), torch.zeros_like(current[0])
+        potentials, fired = torch.empty_like(current), torch.empty_like(current)
+        for t in range(steps):
+            v = v - torch.floor(v / leak) + current[t]
+            v.addmm_(s, w)
+            potentials[t] = v
+            s = (v >= THRESHOLD).float()
+            v = v - THRESHOLD * s
+            s = s * keep
+            fired[t] = s
+        ctx.save_for_backward(potentials, fired, w, keep)
+        return fired
 
     @staticmethod
-    def backward(ctx, g):
-        (v,) = ctx.saved_tensors
-        distance = (v - ctx.threshold) / ctx.threshold
-        return g / (ctx.threshold * (1 + 4 * distance.abs()) ** 2), None
+    def backward(ctx, grad):
+        potentials, fired, w, keep = ctx.saved_tensors
+        slope = keep * (HEIGHT / THRESHOLD) / (1 + SLOPE * (potentials / THRESHOLD - 1).abs()) ** 2
+        out = torch.empty_like(grad)
+        g = torch.zeros_like(grad[0])
+        for t in reversed(range(steps)):
+            g = torch.addmm(grad[t], g, w.t()) * slope[t] + g * (1 - 1 / leak)
+            out[t] = g
+        return out, fired[:-1].reshape(-1, H).t() @ out[1:].reshape(-1, H), None
 
 
 def whole(w):
     """Rounded to int8, the gradient straight through."""
-    clipped = w.clamp(-127, 127)
-    return clipped + (clipped.round() - clipped).detach()
+    w = w.clamp(-127, 127)
+    return w + (w.round() - w).detach()
 
 
-H = args.hidden
-LEAKS = torch.tensor([2.0, 3.0, 4.0, 5.0]).repeat_interleave(H // 4)
-leak = 2.0**LEAKS
-gain = args.threshold
 weights = {
-    "input": (torch.randn(units, H) * gain * 0.35).requires_grad_(),
-    "recurrent": (torch.randn(H, H) * gain * 0.6 / H**0.5).requires_grad_(),
-    "output": (torch.randn(H, 10) * 12).requires_grad_(),
+    "input": torch.randn(units, H) * THRESHOLD * 0.175,
+    "recurrent": torch.randn(H, H) * THRESHOLD * 0.2 / H**0.5,
+    "output": torch.randn(H, 10) * 12,
 }
 masks = {name: torch.ones_like(w) for name, w in weights.items()}
+for w in weights.values():
+    w.requires_grad_()
 
 
 def forward(x, drop=0.0):
-    batch = x.shape[1]
-    w_in, w_rec, w_out = (whole(weights[n] * masks[n]) for n in ("input", "recurrent", "output"))
-    v = torch.zeros(batch, H)
-    s = torch.zeros(batch, H)
-    out = torch.zeros(batch, 10)
-    fired = torch.zeros(())
-    keep = (torch.rand(batch, H) >= drop).float() if drop > 0 else 1.0
-    for t in range(steps):
-        decayed = v - v / leak
-        v = decayed + (v - torch.floor(v / leak) - decayed).detach() + x[t] @ w_in + s @ w_rec
-        s = Fire.apply(v, args.threshold) * keep
-        v = v - args.threshold * s.detach()
-        out = out + s @ w_out
-        fired = fired + s.sum()
-    return out, fired / batch
+    """@returns potentials of the read-outs, hidden spikes of each recording, synaptic operations of each recording"""
+    w = {name: whole(weights[name] * masks[name]) for name in weights}
+    current = (x.reshape(-1, units) @ w["input"]).reshape(len(x), steps, H).transpose(0, 1).contiguous()
+    keep = (torch.rand(len(x), H) >= drop).float()
+    fired = Recurrent.apply(current, w["recurrent"], keep).sum(0)
+    fan = {name: (w[name] != 0).sum(1).float() for name in w}
+    operations = x.sum(1) @ fan["input"] + fired.detach() @ (fan["recurrent"] + fan["output"])
+    return fired @ w["output"], fired.sum(1), operations
 
 
-def accuracy(part):
-    right, spikes = 0, 0.0
+def measure(which):
     with torch.no_grad():
-        for i in range(0, len(part), 100):
-            batch = part[i : i + 100]
-            out, fired = forward(dense(batch, False))
-            right += (out.argmax(1).numpy() == np.array([b[0] for b in batch])).sum()
-            spikes += float(fired) * len(batch)
-    return right / len(part), spikes / len(part)
+        parts = [forward(spikes(which[i : i + 100])) for i in range(0, len(which), 100)]
+    potentials = torch.cat([p[0] for p in parts])
+    right = (potentials.argmax(1).numpy() == digits[which]).mean()
+    return right, *(float(torch.cat([p[k] for p in parts]).mean()) for k in (1, 2)), potentials
 
 
 def prune(left):
-    flat = torch.cat([(weights[n] * masks[n]).abs().flatten() / weights[n].std() for n in ("input", "recurrent")])
-    limit = flat.kthvalue(max(1, flat.numel() - left)).values
+    sizes = torch.cat([(weights[n] * masks[n]).detach().abs().flatten() for n in ("input", "recurrent")])
+    if left >= len(sizes):
+        return
+    limit = max(0.5, float(sizes.kthvalue(len(sizes) - left).values))
     for n in ("input", "recurrent"):
-        masks[n] = ((weights[n].detach().abs() / weights[n].std().detach()) > limit).float() * masks[n]
+        masks[n] *= (weights[n].detach().abs() > limit).float()
 
 
-total = weights["input"].numel() + weights["recurrent"].numel()
-optimiser = torch.optim.Adam(
-    [{"params": [weights["input"], weights["recurrent"]], "lr": args.rate * gain * 0.35}, {"params": [weights["output"]], "lr": args.rate * 12}]
-)
-per_epoch = min(len(train), 2700)
-batches = per_epoch // args.batch
+def report():
+    right, fired, operations, _ = measure(test)
+    left = sum(int((whole(weights[n] * masks[n]) != 0).sum()) for n in weights)
+    return f"test {100 * right:.2f} %, {fired:.0f} spikes, {operations:.0f} operations, {left} synapses, {time.time() - began:.0f} s"
+
+
+per_epoch = 2400 // args.batch
+optimiser = torch.optim.Adam([{"params": [weights[n]], "lr": args.rate * size} for n, size in (("input", 34), ("recurrent", 34), ("output", 12))])
 schedule = torch.optim.lr_scheduler.OneCycleLR(
-    optimiser, max_lr=[g["lr"] for g in optimiser.param_groups], total_steps=args.epochs * batches, pct_start=0.1
+    optimiser, [g["lr"] for g in optimiser.param_groups], total_steps=args.epochs * per_epoch, pct_start=0.1
 )
+total = weights["input"].numel() + weights["recurrent"].numel()
 began = time.time()
 for epoch in range(args.epochs):
-    order = rng.permutation(len(train))[:per_epoch]
     losses = []
-    for i in range(batches):
-        batch = [train[k] for k in order[i * args.batch : (i + 1) * args.batch]]
-        out, fired = forward(dense(batch, True), drop=0.1)
-        target = torch.tensor([b[0] for b in batch])
-        loss = torch.nn.functional.cross_entropy(out / 250, target, label_smoothing=0.05)
-        loss = loss + 2e-4 * torch.relu(fired - 500)
+    order = rng.permutation(train)
+    for i in range(per_epoch):
+        batch = order[i * args.batch : (i + 1) * args.batch]
+        out, fired, _ = forward(spikes(batch, change=True), args.drop)
+        loss = torch.nn.functional.cross_entropy(out / READ, torch.from_numpy(digits[batch]), label_smoothing=0.05)
+        loss = loss + 1e-4 * torch.relu(fired - 500).mean()
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([w for w in weights.values()], 1.0)
+        torch.nn.utils.clip_grad_norm_(weights.values(), 0.03)
         optimiser.step()
         schedule.step()
         losses.append(float(loss.detach()))
-    share = min(1.0, max(0.0, (epoch / args.epochs - 0.1) / 0.5))
-    prune(int(args.synapses + (total - args.synapses) * (1 - share) ** 3))
+    # The smallest weights go between a tenth and half of the time.
+    share = min(1.0, max(0.0, (epoch / args.epochs - 0.1) / 0.4))
+    if share > 0:
+        prune(int(args.synapses + (total - args.synapses) * (1 - share) ** 3))
     if epoch % 5 == 4 or epoch == args.epochs - 1:
-        right, spikes = accuracy(test)
-        left = sum(int(m.sum()) for n, m in masks.items() if n != "output")
-        print(f"epoch {epoch}: loss {np.mean(losses):.3f}, test {100 * right:.2f} %, {spikes:.0f} spikes, {left} synapses, {time.time() - began:.0f} s", flush=True)
+        print(f"epoch {epoch}: loss {np.mean(losses):.3f}, {report() if args.validate or epoch == args.epochs - 1 else ''}", flush=True)
 
-result = {n: whole(weights[n] * masks[n]).detach().round().int().flatten().tolist() for n in weights}
-outs = []
-with torch.no_grad():
-    for i in range(0, len(test), 100):
-        outs.append(forward(dense(test[i : i + 100], False))[0])
-result |= {
-    "hidden": H,
-    "units": units,
-    "leakShift": LEAKS.int().tolist(),
-    "threshold": args.threshold,
-    "accuracy": accuracy(test)[0],
-    "potentials": torch.cat(outs).int().tolist(),
-    "tested": [[b[0], b[1], b[2]] for b in test],
-}
+right, fired, operations, potentials = measure(test)
+result = {name: whole(weights[name] * masks[name]).detach().round().int().flatten().tolist() for name in weights}
+result |= {"hidden": H, "units": units, "steps": steps, "leakShift": LEAKS, "threshold": int(THRESHOLD)}
+result |= {"accuracy": right, "spikes": fired, "operations": operations, "arguments": vars(args)}
+result |= {"potentials": potentials.int().tolist(), "tested": items[test, :3].tolist()}
 json.dump(result, open(args.output, "w"))
-print(f"accuracy {100 * result['accuracy']:.2f} % of {len(test)}, {time.time() - began:.0f} s")
