@@ -192,12 +192,13 @@ export function writeSafetensors(
 }
 
 /** Kinds of array that a tensor's bytes can be read as without converting. */
-type Elements = Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array | Uint16Array;
+type Elements = Float32Array | Int32Array | Uint32Array | Int16Array | Int8Array | Uint8Array | Uint16Array;
 
 const arrayOf = {
   F32: Float32Array,
   I32: Int32Array,
   U32: Uint32Array,
+  I16: Int16Array,
   I8: Int8Array,
   U8: Uint8Array,
   F16: Uint16Array,
