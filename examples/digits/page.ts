@@ -1,11 +1,12 @@
 /** The page: draw a digit, and a spiking network classifies it on the backend of your choice while you draw. */
-import { createWasmDevice, createWebGpuDevice, describeDevices, type Device } from 'tutti';
+import { createFpgaDevice, createWasmDevice, createWebGpuDevice, describeDevices, type Device } from 'tutti';
 import {
   createEngine,
   decodeMembrane,
   encodeLatency,
   loadNetwork,
   parseIdx,
+  type ProgramRunResult,
   type RunResult,
   type SpikingEngine,
   type SpikingNetwork,
@@ -14,7 +15,7 @@ import recipe from '../../models/mnist/recipe.json' with { type: 'json' };
 import { createPad, SIDE } from './drawing.js';
 import { drawRaster, drawTraces } from './plots.js';
 
-type BackendName = 'wasm' | 'wasm-threads' | 'webgpu';
+type BackendName = 'wasm' | 'wasm-threads' | 'webgpu' | 'fpga';
 
 const element = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 const pad = createPad(element<HTMLCanvasElement>('pad'), () => ask());
@@ -37,6 +38,7 @@ function engineOn(name: BackendName): Promise<SpikingEngine> {
   if (!engine) {
     const open = async (): Promise<Device> => {
       if (name === 'webgpu') return createWebGpuDevice();
+      if (name === 'fpga') return createFpgaDevice();
       return createWasmDevice({ threads: name === 'wasm-threads' ? 'auto' : 1 });
     };
     engine = open().then((device) => {
@@ -99,6 +101,8 @@ function show(result: RunResult, microseconds: number): void {
     (row as HTMLElement).dataset['potential'] = String(potentials[digit]);
   });
   element('time').textContent = `${microseconds.toFixed(0)} µs`;
+  const cycles = (result as Partial<ProgramRunResult>).machine?.cycles[0];
+  element('cycles').textContent = cycles ? `${cycles}, ${(cycles / 100).toFixed(1)} µs at 100 MHz` : '–';
   element('events').textContent = result.synapticEvents.toLocaleString('en');
   element('spikes').textContent = (
     result.spikes['input']!.ids.length + result.spikes['hidden']!.ids.length
@@ -152,6 +156,7 @@ async function listBackends(): Promise<void> {
   for (const device of await describeDevices()) {
     const why = device.available ? undefined : device.why;
     if (device.kind === 'webgpu') add('webgpu', device.name ? `WebGPU, ${device.name}` : 'WebGPU', why);
+    if (device.kind === 'fpga') add('fpga', 'the FPGA design itself (its RTL, simulated)', why);
     if (device.kind !== 'wasm') continue;
     add('wasm', 'WebAssembly, 1 thread', why);
     const threads = device.threads ?? 1;
@@ -202,7 +207,7 @@ async function start(): Promise<void> {
       row.removeAttribute('data-best');
       row.querySelector('span')!.style.width = '0';
     }
-    for (const id of ['time', 'events', 'spikes']) element(id).textContent = '–';
+    for (const id of ['time', 'events', 'spikes', 'cycles']) element(id).textContent = '–';
   });
   chooser.addEventListener('change', () => {
     chosen = chooser.value as BackendName;

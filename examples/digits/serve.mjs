@@ -16,7 +16,10 @@ export async function buildPage() {
   await esbuild.build({
     absWorkingDir: root,
     entryPoints: [join(here, 'page.ts')],
-    outfile: join(out, 'page.js'),
+    outdir: out,
+    // The RTL, the compiler and the like are fetched only when they are asked for.
+    splitting: true,
+    chunkNames: 'chunks/[name]-[hash]',
     bundle: true,
     minify: true,
     format: 'esm',

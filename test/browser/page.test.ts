@@ -90,11 +90,14 @@ describe('the digit page', () => {
 
     const wasm = await potentials(page);
     expect(wasm.filter((value) => value !== undefined)).toHaveLength(10);
-    for (const backend of ['wasm-threads', 'webgpu', 'wasm']) {
+    for (const backend of ['wasm-threads', 'webgpu', 'fpga', 'wasm']) {
       await page.waitForSelector(`#backend option[value=${backend}]:not([disabled])`, { state: 'attached' });
       await page.selectOption('#backend', backend);
       await expect.poll(() => page.getAttribute('body', 'data-answered'), { timeout: 20_000 }).toBe(`${backend} 7`);
       expect(await potentials(page), backend).toEqual(wasm);
+      if (backend !== 'fpga') continue;
+      expect(await page.innerText('#cycles')).toMatch(/^\d{3,4}, \d+\.\d µs at 100 MHz$/);
+      await page.screenshot({ path: `${SHOTS}/page-rtl.png`, fullPage: true });
     }
 
     await page.click('#clear');
