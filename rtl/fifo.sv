@@ -32,17 +32,16 @@ module fifo #(
 
   assign empty = level == '0;
 
-  always_ff @(posedge clk) begin
-    if (push) write_at <= write_at == ADDRESS'(DEPTH - 1) ? '0 : write_at + 1'b1;
-    if (pop) read_at <= read_at == ADDRESS'(DEPTH - 1) ? '0 : read_at + 1'b1;
-    if (push && !pop) level <= level + 1'b1;
-    else if (pop && !push) level <= level - 1'b1;
+  always_ff @(posedge clk)
     if (reset) begin
       write_at <= '0;
       read_at <= '0;
       level <= '0;
+    end else begin
+      if (push) write_at <= write_at == ADDRESS'(DEPTH - 1) ? '0 : write_at + 1'b1;
+      if (pop) read_at <= read_at == ADDRESS'(DEPTH - 1) ? '0 : read_at + 1'b1;
+      if (push != pop) level <= push ? level + 1'b1 : level - 1'b1;
     end
-  end
 
 `ifndef SYNTHESIS
   always_ff @(posedge clk)

@@ -93,8 +93,7 @@ module injector #(
       assign without_credit[p] = credits == '0;
       always_ff @(posedge clk)
         if (reset) credits <= CREDIT'(FIFO);
-        else if (credit[p] && !spend) credits <= credits + 1'b1;
-        else if (spend && !credit[p]) credits <= credits - 1'b1;
+        else if (credit[p] != spend) credits <= spend ? credits - 1'b1 : credits + 1'b1;
 `ifndef SYNTHESIS
       always_ff @(posedge clk)
         if (!reset) begin

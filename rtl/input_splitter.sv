@@ -6,7 +6,7 @@ module input_splitter #(
     parameter int LANES = 4,
     parameter int WEIGHTS = 256,
     parameter int OPERATIONS = 4096,
-    parameter int AXONS = 1024,
+    parameter int AXONS = 2048,
     parameter int NEURONS = 512,
     parameter int CLASSES = 16,
     localparam int PORT_AXONS = AXONS / PORTS,
@@ -117,31 +117,12 @@ module input_splitter #(
   logic [31:0] rest;
   logic [31:0] left;
   logic [2:0] field;
+  // Words (classes, of the class memory) that the memory has; 0 when there is no such memory.
   logic [31:0] bound;
-  logic known_memory;
   wire spu_known = load_memory < MEMORY_ROWS || 32'(load_spu) < SPUS;
   wire classes = load_memory == MEMORY_CLASSES;
-  wire fits = known_memory && spu_known && place < bound;
+  wire fits = spu_known && place < bound;
   assign loading = state == LOAD_ADDRESS || state == LOAD_COUNT || state == LOAD_DIVIDE || state == LOAD_DATA;
-
-  always_comb begin
-    known_memory = 1'b1;
-    case (load_memory)
-      MEMORY_CONTROL: bound = CONTROL_WORDS;
-      MEMORY_CLASSES: bound = CLASSES;
-      MEMORY_NEURONS, MEMORY_FAN_OUT: bound = NEURONS;
-      MEMORY_AXON_DELAY: bound = AXONS;
-      MEMORY_ROUTING: bound = AXONS * ((SPUS / PORTS + 31) / 32);
-      MEMORY_ROWS: bound = 2 * PORT_AXONS;
-      MEMORY_OPERATIONS: bound = OPERATIONS;
-      MEMORY_WEIGHTS: bound = WEIGHTS;
-      MEMORY_EMISSION: bound = (NEURONS / LANES + 31) / 32;
-      default: begin
-        bound = '0;
-        known_memory = 1'b0;
-      end
-    endcase
-  end
 
   always_ff @(posedge clk) begin
     load_write <= 1'b0;
@@ -175,6 +156,18 @@ module input_splitter #(
       if (take) begin
         state <= LOAD_COUNT;
         place <= tdata;
+        case (load_memory)
+          MEMORY_CONTROL: bound <= CONTROL_WORDS;
+          MEMORY_CLASSES: bound <= CLASSES;
+          MEMORY_NEURONS, MEMORY_FAN_OUT: bound <= NEURONS;
+          MEMORY_AXON_DELAY: bound <= AXONS;
+          MEMORY_ROUTING: bound <= AXONS * ((SPUS / PORTS + 31) / 32);
+          MEMORY_ROWS: bound <= 2 * PORT_AXONS;
+          MEMORY_OPERATIONS: bound <= OPERATIONS;
+          MEMORY_WEIGHTS: bound <= WEIGHTS;
+          MEMORY_EMISSION: bound <= (NEURONS / LANES + 31) / 32;
+          default: bound <= '0;
+        endcase
       end
       LOAD_COUNT:
       if (take) begin

@@ -36,6 +36,8 @@ module neuron_lane #(
     output logic signed [POTENTIAL_BITS-1:0] potential,
     output logic                             overflow
 );
+  /* verilator no_inline_module */ // One piece of code for all instances: it stays in the processor's cache.
+
   localparam int P = POTENTIAL_BITS;
   localparam int REFRACTORY = 14;
   localparam int BIAS = 26;
@@ -172,17 +174,19 @@ module neuron_lane #(
   wire signed [P-1:0] sum_kept = P'(sum);
   logic [3:1] stage;
   logic [4:1] updates;
-  logic signed [P-1:0] v[1:4];
-  logic [REFRACTORY-1:0] refractory[1:4];
-  logic signed [31:0] threshold_at[1:3];
-  logic signed [P-1:0] reset_at[1:4];
-  logic [REFRACTORY-1:0] steps_at[1:4];
-  logic [2:0] flags_at[1:4];
+  logic signed [P-1:0] v1, v2, v3, v4;
+  logic [REFRACTORY-1:0] refractory1, refractory2, refractory3, refractory4;
+  logic signed [31:0] threshold1, threshold2, threshold3;
+  logic signed [P-1:0] reset1, reset2, reset3, reset4;
+  logic [REFRACTORY-1:0] steps1, steps2, steps3, steps4;
+  // {recorded, subtract, spiking}
+  logic [2:0] flags1, flags2, flags3;
+  logic [2:1] flags4;
   logic [4:0] leak1;
-  logic signed [FULL-2:0] added[1:2];
+  logic signed [FULL-2:0] added1, added2;
   // ---- X1: leak
   // By itself: an unsigned operand beside it would make it a logical shift.
-  wire signed [P-1:0] leaked1 = v[1] >>> leak1;
+  wire signed [P-1:0] leaked1 = v1 >>> leak1;
   logic signed [P-1:0] leak2;
   // ---- X2: next
   logic signed [FULL-1:0] next3;
@@ -191,7 +195,7 @@ module neuron_lane #(
   logic lost4;
   logic fires4;
   wire signed [P-1:0] next3_kept = next3[P-1:0];
-  wire signed [32:0] less3 = 33'(next3_kept) - 33'(threshold_at[3]);
+  wire signed [32:0] less3 = 33'(next3_kept) - 33'(threshold3);
   logic signed [P-1:0] less4;
   logic less_lost4;
   logic sum_lost;
@@ -201,47 +205,47 @@ module neuron_lane #(
     updates <= {updates[3:1], valid && !valid_read && is_active};
     sum_lost <= 1'b0;
     if (valid) begin
-      v[1] <= fresh ? initial_value : state_v;
-      refractory[1] <= fresh ? '0 : state_refractory;
-      threshold_at[1] <= threshold;
-      reset_at[1] <= reset_value;
-      steps_at[1] <= refractory_steps;
-      flags_at[1] <= {recorded, subtract, spiking};
+      v1 <= fresh ? initial_value : state_v;
+      refractory1 <= fresh ? '0 : state_refractory;
+      threshold1 <= threshold;
+      reset1 <= reset_value;
+      steps1 <= refractory_steps;
+      flags1 <= {recorded, subtract, spiking};
       leak1 <= leak_shift;
-      added[1] <= (FULL - 1)'(sum_kept) + (FULL - 1)'(bias0);
+      added1 <= (FULL - 1)'(sum_kept) + (FULL - 1)'(bias0);
       sum_lost <= !valid_read && 64'(sum) != 64'(sum_kept);
     end
     if (stage[1]) begin
       leak2 <= leaked1;
       if (leak1 == '0) leak2 <= '0;
-      added[2] <= added[1];
-      v[2] <= v[1];
-      refractory[2] <= refractory[1];
-      threshold_at[2] <= threshold_at[1];
-      reset_at[2] <= reset_at[1];
-      steps_at[2] <= steps_at[1];
-      flags_at[2] <= flags_at[1];
+      added2 <= added1;
+      v2 <= v1;
+      refractory2 <= refractory1;
+      threshold2 <= threshold1;
+      reset2 <= reset1;
+      steps2 <= steps1;
+      flags2 <= flags1;
     end
     if (stage[2]) begin
-      next3 <= FULL'(v[2]) - FULL'(leak2) + FULL'(added[2]);
-      v[3] <= v[2];
-      refractory[3] <= refractory[2];
-      threshold_at[3] <= threshold_at[2];
-      reset_at[3] <= reset_at[2];
-      steps_at[3] <= steps_at[2];
-      flags_at[3] <= flags_at[2];
+      next3 <= FULL'(v2) - FULL'(leak2) + FULL'(added2);
+      v3 <= v2;
+      refractory3 <= refractory2;
+      threshold3 <= threshold2;
+      reset3 <= reset2;
+      steps3 <= steps2;
+      flags3 <= flags2;
     end
     if (stage[3]) begin
       next4 <= next3_kept;
       lost4 <= next3 != FULL'(next3_kept);
-      fires4 <= flags_at[3][0] && 32'(next3_kept) >= threshold_at[3];
+      fires4 <= flags3[0] && 32'(next3_kept) >= threshold3;
       less4 <= less3[P-1:0];
       less_lost4 <= less3 != 33'(signed'(less3[P-1:0]));
-      v[4] <= v[3];
-      refractory[4] <= refractory[3];
-      reset_at[4] <= reset_at[3];
-      steps_at[4] <= steps_at[3];
-      flags_at[4] <= flags_at[3];
+      v4 <= v3;
+      refractory4 <= refractory3;
+      reset4 <= reset3;
+      steps4 <= steps3;
+      flags4 <= flags3[2:1];
     end
     if (reset) begin
       stage <= '0;
@@ -251,12 +255,12 @@ module neuron_lane #(
   end
 
   // ---- X4: what is kept
-  wire held = refractory[4] != '0;
+  wire held = refractory4 != '0;
   assign write = updates[4];
   assign fire = updates[4] && !held && fires4;
-  assign record = fire && flags_at[4][2];
-  assign write_v = held ? v[4] : !fires4 ? next4 : flags_at[4][1] ? less4 : reset_at[4];
-  assign write_refractory = held ? refractory[4] - 1'b1 : fires4 ? steps_at[4] : '0;
-  assign potential = v[4];
-  assign overflow = sum_lost || (updates[4] && !held && (lost4 || (fires4 && flags_at[4][1] && less_lost4)));
+  assign record = fire && flags4[2];
+  assign write_v = held ? v4 : !fires4 ? next4 : flags4[1] ? less4 : reset4;
+  assign write_refractory = held ? refractory4 - 1'b1 : fires4 ? steps4 : '0;
+  assign potential = v4;
+  assign overflow = sum_lost || (updates[4] && !held && (lost4 || (fires4 && flags4[1] && less_lost4)));
 endmodule

@@ -89,11 +89,13 @@ module neuron_unit #(
   always_ff @(posedge clk) begin
     valid <= {valid[X4-1:1], merge || read};
     is_read <= {is_read[X4-1:1], read};
-    group[1] <= read ? GROUP'(read_at >> LANE_BITS) : merge_group;
-    lane[1] <= LANE'(32'(read_at) % LANES);
-    for (int s = 2; s <= X4; s++) begin
-      group[s] <= group[s-1];
-      lane[s]  <= lane[s-1];
+    if (merge || read || valid != '0) begin
+      group[1] <= read ? GROUP'(read_at >> LANE_BITS) : merge_group;
+      lane[1] <= LANE'(32'(read_at) % LANES);
+      for (int s = 2; s <= X4; s++) begin
+        group[s] <= group[s-1];
+        lane[s]  <= lane[s-1];
+      end
     end
     if (reset) valid <= '0;
   end

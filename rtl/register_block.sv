@@ -7,7 +7,7 @@ module register_block #(
     parameter int WEIGHTS = 256,
     parameter int OPERATIONS = 4096,
     parameter int ACCUMULATORS = 512,
-    parameter int AXONS = 1024,
+    parameter int AXONS = 2048,
     parameter int NEURONS = 512,
     parameter int CLASSES = 16,
     parameter int FIFO = 16,
@@ -77,41 +77,6 @@ module register_block #(
   logic [63:0] cycles;
   logic [31:0] cycles_high;
 
-  logic [31:0] value;
-  always_comb
-    case (read_address)
-      REG_IDENTIFICATION: value = VALUE_IDENTIFICATION;
-      REG_RTL_VERSION: value = VALUE_RTL_VERSION;
-      REG_STREAM_VERSION: value = VALUE_STREAM_VERSION;
-      REG_STATUS:
-      value = (32'(running) << BIT_STATUS_RUNNING) | (32'(loading) << BIT_STATUS_LOADING)
-            | (32'(output_waiting) << BIT_STATUS_OUTPUT_WAITING);
-      REG_ERRORS: value = 32'(errors);
-      REG_SESSION: value = session;
-      REG_PROGRAM: value = program_sum;
-      REG_WORDS_IN: value = words_in;
-      REG_WORDS_OUT: value = words_out;
-      REG_SAMPLES: value = samples;
-      REG_CYCLES_LOW: value = cycles[31:0];
-      REG_CYCLES_HIGH: value = cycles_high;
-      REG_SPUS: value = SPUS;
-      REG_PORTS: value = PORTS;
-      REG_LANES: value = LANES;
-      REG_WEIGHT_BITS: value = WEIGHT_BITS;
-      REG_WEIGHTS: value = WEIGHTS;
-      REG_OPERATIONS: value = OPERATIONS;
-      REG_ACCUMULATORS: value = ACCUMULATORS;
-      REG_AXONS: value = AXONS;
-      REG_NEURONS: value = NEURONS;
-      REG_CLASSES: value = CLASSES;
-      REG_FIFO: value = FIFO;
-      REG_DELAY_SLOTS: value = DELAY_SLOTS;
-      REG_QUEUE: value = QUEUE;
-      REG_ACCUMULATOR_BITS: value = ACCUMULATOR_BITS;
-      REG_POTENTIAL_BITS: value = POTENTIAL_BITS;
-      default: value = '0;
-    endcase
-
   always_ff @(posedge clk) begin
     soft_reset <= 1'b0;
     cycles <= cycles + 1'b1;
@@ -135,7 +100,38 @@ module register_block #(
     if (s_axil_rready) s_axil_rvalid <= 1'b0;
     if (read) begin
       s_axil_rvalid <= 1'b1;
-      s_axil_rdata <= value;
+      case (read_address)
+        REG_IDENTIFICATION: s_axil_rdata <= VALUE_IDENTIFICATION;
+        REG_RTL_VERSION: s_axil_rdata <= VALUE_RTL_VERSION;
+        REG_STREAM_VERSION: s_axil_rdata <= VALUE_STREAM_VERSION;
+        REG_STATUS:
+        s_axil_rdata <= (32'(running) << BIT_STATUS_RUNNING) | (32'(loading) << BIT_STATUS_LOADING)
+              | (32'(output_waiting) << BIT_STATUS_OUTPUT_WAITING);
+        REG_ERRORS: s_axil_rdata <= 32'(errors);
+        REG_SESSION: s_axil_rdata <= session;
+        REG_PROGRAM: s_axil_rdata <= program_sum;
+        REG_WORDS_IN: s_axil_rdata <= words_in;
+        REG_WORDS_OUT: s_axil_rdata <= words_out;
+        REG_SAMPLES: s_axil_rdata <= samples;
+        REG_CYCLES_LOW: s_axil_rdata <= cycles[31:0];
+        REG_CYCLES_HIGH: s_axil_rdata <= cycles_high;
+        REG_SPUS: s_axil_rdata <= SPUS;
+        REG_PORTS: s_axil_rdata <= PORTS;
+        REG_LANES: s_axil_rdata <= LANES;
+        REG_WEIGHT_BITS: s_axil_rdata <= WEIGHT_BITS;
+        REG_WEIGHTS: s_axil_rdata <= WEIGHTS;
+        REG_OPERATIONS: s_axil_rdata <= OPERATIONS;
+        REG_ACCUMULATORS: s_axil_rdata <= ACCUMULATORS;
+        REG_AXONS: s_axil_rdata <= AXONS;
+        REG_NEURONS: s_axil_rdata <= NEURONS;
+        REG_CLASSES: s_axil_rdata <= CLASSES;
+        REG_FIFO: s_axil_rdata <= FIFO;
+        REG_DELAY_SLOTS: s_axil_rdata <= DELAY_SLOTS;
+        REG_QUEUE: s_axil_rdata <= QUEUE;
+        REG_ACCUMULATOR_BITS: s_axil_rdata <= ACCUMULATOR_BITS;
+        REG_POTENTIAL_BITS: s_axil_rdata <= POTENTIAL_BITS;
+        default: s_axil_rdata <= '0;
+      endcase
       if (read_address == REG_CYCLES_LOW) cycles_high <= cycles[63:32];
     end
 

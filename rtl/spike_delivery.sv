@@ -4,7 +4,7 @@ module spike_delivery #(
     parameter int PORTS = 2,
     parameter int LANES = 4,
     parameter int NEURONS = 512,
-    parameter int AXONS = 1024,
+    parameter int AXONS = 2048,
     // Groups that can be under way in the neuron unit when the FIFO is looked at.
     parameter int UNDER_WAY = 12,
     parameter int SPIKE_FIFO = 64,
@@ -103,6 +103,8 @@ module spike_delivery #(
   wire [END-1:0] last = END'(first) + END'(count) - 1'b1;
   wire [ROW-1:0] first_row = first[PORT_BITS+:ROW];
   wire [ROW-1:0] last_row = last[PORT_BITS+:ROW];
+  wire signed [31:0] first_port = 32'(first) % PORTS;
+  wire signed [31:0] last_port = 32'(last) % PORTS;
   wire [ROW-1:0] row = begun ? row_at : first_row;
   wire no_axon = count == '0;
   wire blocked = is_recorded && !begun && !output_room;
@@ -125,8 +127,7 @@ module spike_delivery #(
     deliver_row <= row;
     for (int q = 0; q < PORTS; q++)
       deliver[q] <= valid && !blocked && !no_axon && !reset
-                 && (row != first_row || END'(q) >= END'(32'(first) % PORTS))
-                 && (row != last_row || END'(q) <= END'(32'(last) % PORTS));
+                 && (row != first_row || q >= first_port) && (row != last_row || q <= last_port);
     if (reset) begin
       valid   <= 1'b0;
       begun   <= 1'b0;

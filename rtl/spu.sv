@@ -3,7 +3,7 @@
 // accumulators is merged: read group by group, and cleared.
 //
 // Cycle of an operation: 0 its address is presented; 1 operation known; 2 weight known, accumulator read; 3 sum formed and written.
-// An operation on the accumulator of the operation just before it takes that one's sum instead of what was read.
+// An operation on the pair of accumulators of the operation just before it takes that one's sums instead of what was read.
 module spu #(
     parameter int LANES = 4,
     parameter int WEIGHT_BITS = 8,
@@ -21,19 +21,21 @@ module spu #(
 ) (
     input  logic                              clk,
     input  logic                              reset,
-    input  logic                              load_row_start,
-    input  logic                              load_row_rest,
-    input  logic                              load_operation,
-    input  logic                              load_weight,
-    input  logic                              load_emission,
+    // The load bus: whether it is for this SPU, and for which memory.
+    input  logic                              load_this /* verilator public_flat_rw */,
+    input  logic                              load_row_starts,
+    input  logic                              load_row_rests,
+    input  logic                              load_operations,
+    input  logic                              load_weights,
+    input  logic                              load_emissions,
     /* verilator lint_off UNUSEDSIGNAL */ // The load bus and the rows to clear are as wide as the widest memory.
     input  logic [                      23:0] load_address,
     input  logic [                      31:0] load_data,
     input  logic [                      15:0] clear_row,
     /* verilator lint_on UNUSEDSIGNAL */
     // From the multicast tree.
-    input  logic                              arrive,
-    input  logic [                   ROW-1:0] arrive_row,
+    input  logic                              arrive  /* verilator public_flat_rw */,
+    input  logic [                   ROW-1:0] arrive_row  /* verilator public_flat_rw */,
     output logic                              credit,
     output logic                              quiet,
     // An operation was executed.
@@ -49,11 +51,20 @@ module spu #(
     // Clearing of both banks after a reset.
     input  logic                              clear_both
 );
+  // For simulators: one piece of code for all instances, which stays in the processor's cache. It must not name what differs between them;
+  // that is what keeps the three inputs above in their place.
+  /* verilator no_inline_module */
+
   localparam int ACC_ROWS = ACCUMULATORS / LANES;
   localparam int ACC_ROW = ACC_ROWS > 1 ? $clog2(ACC_ROWS) : 1;
   localparam int ADDRESS = ACCUMULATORS > 1 ? $clog2(ACCUMULATORS) : 1;
   localparam int LANE_BITS = $clog2(LANES);
-  localparam int LANE = LANES > 1 ? LANE_BITS : 1;
+  // Lanes are paired; an address is {row, memory, side of the pair}.
+  localparam int SIDES = LANES > 1 ? 2 : 1;
+  localparam int SIDE_BITS = SIDES - 1;
+  localparam int MEMORIES = LANES / SIDES;
+  localparam int MEMORY = MEMORIES > 1 ? $clog2(MEMORIES) : 1;
+  localparam int PAIR = SIDES * ACCUMULATOR_BITS;
   localparam int SHIFTED = WEIGHT_BITS + 23;
   localparam int SUM = (SHIFTED > ACCUMULATOR_BITS ? SHIFTED : ACCUMULATOR_BITS) + 1;
 
@@ -88,7 +99,7 @@ module spu #(
       .DEPTH(ROWS)
   ) row_starts (
       .clk,
-      .write(load_row_start),
+      .write(load_row_starts && load_this),
       .write_address(load_address[ROW:1]),
       .write_data(load_data[OPERATION-1:0]),
       .read(fetch),
@@ -103,7 +114,7 @@ module spu #(
       .DEPTH(ROWS)
   ) row_rests (
       .clk,
-      .write(load_row_rest),
+      .write(load_row_rests && load_this),
       .write_address(load_address[ROW:1]),
       .write_data({load_data[31:27], load_data[12+:ADDRESS], load_data[11:0]}),
       .read(fetch),
@@ -141,7 +152,7 @@ module spu #(
       .DEPTH(OPERATIONS)
   ) operation_memory (
       .clk,
-      .write(load_operation),
+      .write(load_operations && load_this),
       .write_address(load_address[OPERATION-1:0]),
       .write_data({load_data[16+:WEIGHT], load_data[ADDRESS-1:0]}),
       .read(execute),
@@ -162,7 +173,7 @@ module spu #(
       .STYLE("distributed")
   ) weight_memory (
       .clk,
-      .write(load_weight),
+      .write(load_weights && load_this),
       .write_address(load_address[WEIGHT-1:0]),
       .write_data(load_data[WEIGHT_BITS-1:0]),
       .read(valid[1]),
@@ -170,28 +181,33 @@ module spu #(
       .read_data(weight2)
   );
 
-  // ---- cycle 2: shifted weight; the accumulator is read. Cycle 3: the sum.
+  // ---- cycle 2: shifted weight; the accumulator is read, and its neighbour with it. Cycle 3: the sum.
   logic signed [SHIFTED-1:0] addend3;
-  logic [ACCUMULATOR_BITS-1:0] read3;
+  logic [PAIR-1:0] read3;
   logic forward3;
-  logic [ACCUMULATOR_BITS-1:0] sum4;
-  wire [ACCUMULATOR_BITS-1:0] before3 = forward3 ? sum4 : read3;
+  logic [PAIR-1:0] pair4;
+  wire [PAIR-1:0] pair3 = forward3 ? pair4 : read3;
+  wire upper3 = SIDES > 1 && address3[0];
+  wire [ACCUMULATOR_BITS-1:0] before3 = upper3 ? pair3[PAIR-1-:ACCUMULATOR_BITS] : pair3[0+:ACCUMULATOR_BITS];
   wire signed [SUM-1:0] sum3 = SUM'(signed'(before3)) + SUM'(addend3);
   wire [SUM-1:ACCUMULATOR_BITS-1] sign3 = sum3[SUM-1:ACCUMULATOR_BITS-1];
+  wire [PAIR-1:0] after3;
+  generate
+    if (SIDES == 1) assign after3 = sum3[ACCUMULATOR_BITS-1:0];
+    else
+      assign after3 = upper3 ? {sum3[ACCUMULATOR_BITS-1:0], pair3[0+:ACCUMULATOR_BITS]}
+                             : {pair3[PAIR-1-:ACCUMULATOR_BITS], sum3[ACCUMULATOR_BITS-1:0]};
+  endgenerate
 
   always_ff @(posedge clk) begin
     slot <= {slot[2:1], busy || start};
     valid <= {valid[2:1], execute};
-    if (valid[1]) begin
-      address2 <= operation_accumulator + base;
-      shift2 <= shift;
-    end
-    if (valid[2]) begin
-      address3 <= address2;
-      addend3 <= SHIFTED'(signed'(weight2)) <<< shift2;
-      forward3 <= valid[3] && address3 == address2;
-    end
-    if (valid[3]) sum4 <= sum3[ACCUMULATOR_BITS-1:0];
+    address2 <= operation_accumulator + base;
+    shift2 <= shift;
+    address3 <= address2;
+    addend3 <= SHIFTED'(signed'(weight2)) <<< shift2;
+    forward3 <= valid[3] && (address3 >> SIDE_BITS) == (address2 >> SIDE_BITS);
+    pair4 <= after3;
     overflow <= valid[3] && sign3 != '0 && sign3 != '1;
     if (reset) begin
       slot <= '0;
@@ -209,7 +225,6 @@ module spu #(
   logic [ACC_ROW-1:0] merge_row;
   logic emitted2;
   logic [ACC_ROW-1:0] clear_row2;
-  logic [LANES*ACCUMULATOR_BITS-1:0] sums2;
   wire emit1 = merging[0] && emission[merge_bit];
   ram_sync #(
       .WIDTH(32),
@@ -217,7 +232,7 @@ module spu #(
       .STYLE("distributed")
   ) emission_memory (
       .clk,
-      .write(load_emission),
+      .write(load_emissions && load_this),
       .write_address(load_address[(GROUP > 5 ? GROUP - 5 : 1)-1:0]),
       .write_data(load_data),
       .read(merge),
@@ -231,7 +246,6 @@ module spu #(
     else if (emit1) merge_row <= merge_row + 1'b1;
     emitted2 <= emit1;
     clear_row2 <= merge_row;
-    if (merging[1]) partial <= emitted2 ? sums2 : '0;
     if (reset) begin
       merging  <= '0;
       emitted2 <= 1'b0;
@@ -247,15 +261,17 @@ module spu #(
       .bank,
       .read(valid[2]),
       .read_row(ACC_ROW'(address2 >> LANE_BITS)),
-      .read_lane(LANE'(32'(address2) % LANES)),
-      .read_data(read3),
+      .read_memory(MEMORY'((address2 >> SIDE_BITS) & ADDRESS'(MEMORIES - 1))),
+      .read_pair(read3),
       .write(valid[3]),
       .write_row(ACC_ROW'(address3 >> LANE_BITS)),
-      .write_lane(LANE'(32'(address3) % LANES)),
-      .write_data(sum3[ACCUMULATOR_BITS-1:0]),
+      .write_memory(MEMORY'((address3 >> SIDE_BITS) & ADDRESS'(MEMORIES - 1))),
+      .write_pair(after3),
       .merge_read(emit1),
       .merge_row,
-      .merge_data(sums2),
+      .put_out(merging[1]),
+      .put_out_sums(emitted2),
+      .partial,
       .clear(emitted2),
       .clear_row(clear_both ? ACC_ROW'(clear_row) : clear_row2),
       .clear_both

@@ -8,7 +8,7 @@ module tutti_machine #(
     parameter int WEIGHTS = 256,
     parameter int OPERATIONS = 4096,
     parameter int ACCUMULATORS = 512,
-    parameter int AXONS = 1024,
+    parameter int AXONS = 2048,
     parameter int NEURONS = 512,
     parameter int CLASSES = 16,
     parameter int FIFO = 16,
@@ -54,13 +54,14 @@ module tutti_machine #(
   localparam int PORT_AXONS = AXONS / PORTS;
   localparam int ROW = PORT_AXONS > 1 ? $clog2(PORT_AXONS) : 1;
   localparam int SLOT = $clog2(DELAY_SLOTS);
+  // Levels of the merge tree, and those of one port.
   localparam int TREE = $clog2(SPUS);
+  localparam int LEVELS = $clog2(LEAVES);
+  localparam int CLUSTER_BITS = ACCUMULATOR_BITS + LEVELS;
   localparam int SUM_BITS = ACCUMULATOR_BITS + TREE;
-  localparam int PARTIAL = LANES * ACCUMULATOR_BITS;
   localparam int GROUPS = NEURONS / LANES;
   localparam int GROUP = GROUPS > 1 ? $clog2(GROUPS) : 1;
   localparam int CLASS = CLASSES > 1 ? $clog2(CLASSES) : 1;
-  localparam int ROUTING_WORDS = (LEAVES + 31) / 32;
   localparam int ACC_ROWS = ACCUMULATORS / LANES;
   // Cycles from the start of a group in the neuron unit to its last.
   localparam int UNDER_WAY = TREE + 7;
@@ -161,7 +162,6 @@ module tutti_machine #(
   logic [13:0] merge_step;
   logic activity_done;
   logic [PORTS-1:0] ports_quiet;
-  logic [SPUS-1:0] spus_quiet;
   logic neurons_quiet;
   logic delivery_quiet;
   logic end_start;
@@ -184,7 +184,7 @@ module tutti_machine #(
       .read_start,
       .bank,
       .merge_step,
-      .accumulate_quiet(ports_quiet == '1 && spus_quiet == '1),
+      .accumulate_quiet(ports_quiet == '1),
       .activity_done,
       .merge_quiet(neurons_quiet && delivery_quiet),
       .end_start,
@@ -192,160 +192,92 @@ module tutti_machine #(
       .running
   );
 
-  // ---- ports, and SPUs behind them
+  // ---- ports with their SPUs, and the top of the merge tree
   logic [PORTS-1:0] deliver;
   logic [ROW-1:0] deliver_row;
   logic [PORTS-1:0] queue_overflows;
+  logic [PORTS-1:0] sum_overflows;
   logic [SPUS-1:0] executed;
-  logic [SPUS-1:0] spu_overflows;
-  logic [SPUS*PARTIAL-1:0] partials;
   logic merge;
   logic [GROUP-1:0] merge_group;
+  // Levels of the merge tree that work in this cycle: level 0 is the SPUs' partial sums, known three cycles after `merge`.
+  logic [TREE+2:0] merging;
+  wire [TREE:0] merge_level = merging[TREE+2:2];
+  always_ff @(posedge clk) merging <= reset ? '0 : {merging[TREE+1:0], merge};
   generate
     for (genvar q = 0; q < PORTS; q++) begin : g_port
-      localparam int LEAF_AXON = 20 - PORT_BITS;
-      /* verilator lint_off UNUSEDSIGNAL */ // The splitter has checked that the rest is 0.
-      wire [LEAF_AXON-1:0] load_row = load_address[PORT_BITS+:LEAF_AXON];
-      /* verilator lint_on UNUSEDSIGNAL */
-      wire load_here = PORTS == 1 || 32'(load_address) % PORTS == q;
-      logic queue_valid;
-      logic [ROW-1:0] queue_row;
-      logic queue_take;
-      logic queue_quiet;
-      axon_queue #(
-          .ROWS(PORT_AXONS),
-          .DELAY_SLOTS(DELAY_SLOTS),
-          .QUEUE(QUEUE)
-      ) queue (
-          .clk,
-          .reset,
-          .load_delay(load_write && load_memory == MEMORY_AXON_DELAY && load_here),
-          .load_row(load_row[ROW-1:0]),
-          .load_data(load_data[SLOT-1:0]),
-          .sample_start,
-          .step_start,
-          .deliver(deliver[q]),
-          .deliver_row,
-          .merge_slot(merge_step[SLOT-1:0]),
-          .valid(queue_valid),
-          .row(queue_row),
-          .take(queue_take),
-          .quiet(queue_quiet),
-          .overflow(queue_overflows[q])
-      );
-
-      // Two words an axon only where a port has 64 SPUs, and then it is the only port.
-      wire load_routing = load_write && load_memory == MEMORY_ROUTING
-                        && (ROUTING_WORDS > 1 || load_here);
-      logic [ROUTING_WORDS-1:0] load_half;
-      if (ROUTING_WORDS == 1) assign load_half = load_routing;
-      else assign load_half = load_routing ? (load_address[0] ? 2'b10 : 2'b01) : 2'b00;
-      logic [LEAVES-1:0] issue_mask;
-      logic [ROW-1:0] issue_row;
-      logic [LEAVES-1:0] credit;
-      logic injector_quiet;
-      injector #(
+      wire [LANES*CLUSTER_BITS-1:0] sums;
+      spu_cluster #(
+          .PORT(q),
+          .PORTS(PORTS),
           .LEAVES(LEAVES),
-          .ROWS(PORT_AXONS),
-          .FIFO(FIFO)
-      ) inject (
+          .LANES(LANES),
+          .WEIGHT_BITS(WEIGHT_BITS),
+          .WEIGHTS(WEIGHTS),
+          .OPERATIONS(OPERATIONS),
+          .ACCUMULATORS(ACCUMULATORS),
+          .AXONS(AXONS),
+          .GROUPS(GROUPS),
+          .FIFO(FIFO),
+          .DELAY_SLOTS(DELAY_SLOTS),
+          .QUEUE(QUEUE),
+          .ACCUMULATOR_BITS(ACCUMULATOR_BITS)
+      ) cluster (
           .clk,
           .reset,
-          .load_routing(load_half),
-          .load_row(ROUTING_WORDS == 1 ? load_row[ROW-1:0] : ROW'(load_address >> 1)),
+          .load_write,
+          .load_memory,
+          .load_spu,
+          .load_address,
           .load_data,
+          .sample_start,
           .step_start,
           .push(push[q]),
           .push_axon(push_axon[q]),
           .push_last,
           .push_row(push_row[q*ROW+:ROW]),
           .room(rooms[q]),
-          .queue_valid,
-          .queue_row,
-          .queue_take,
-          .issue_mask,
-          .issue_row,
-          .credit,
-          .quiet(injector_quiet)
+          .deliver(deliver[q]),
+          .deliver_row,
+          .merge_slot(merge_step[SLOT-1:0]),
+          .quiet(ports_quiet[q]),
+          .executed(executed[q*LEAVES+:LEAVES]),
+          .queue_overflow(queue_overflows[q]),
+          .sum_overflow(sum_overflows[q]),
+          .bank,
+          .merge_start,
+          .merge,
+          .merge_group,
+          .merge_level(merge_level[LEVELS:0]),
+          .sums,
+          .clear_both(clearing),
+          .clear_row
       );
+    end
 
-      logic [LEAVES-1:0] leaf_valid;
-      logic [LEAVES*ROW-1:0] leaf_row;
-      logic tree_quiet;
-      multicast_tree #(
-          .LEAVES(LEAVES),
-          .ROW(ROW)
-      ) tree (
-          .clk,
-          .reset,
-          .mask(issue_mask),
-          .row(issue_row),
-          .leaf_valid,
-          .leaf_row,
-          .quiet(tree_quiet)
-      );
-      assign ports_quiet[q] = queue_quiet && injector_quiet && tree_quiet;
-
-      for (genvar k = 0; k < LEAVES; k++) begin : g_spu
-        localparam int P = q * LEAVES + k;
-        wire load_this = load_write && load_spu == 8'(P);
-        wire load_rows = load_this && load_memory == MEMORY_ROWS;
-        spu #(
-            .LANES(LANES),
-            .WEIGHT_BITS(WEIGHT_BITS),
-            .WEIGHTS(WEIGHTS),
-            .OPERATIONS(OPERATIONS),
-            .ACCUMULATORS(ACCUMULATORS),
-            .ROWS(PORT_AXONS),
-            .GROUPS(GROUPS),
-            .FIFO(FIFO),
-            .ACCUMULATOR_BITS(ACCUMULATOR_BITS)
-        ) unit (
-            .clk,
-            .reset,
-            .load_row_start(load_rows && !load_address[0]),
-            .load_row_rest(load_rows && load_address[0]),
-            .load_operation(load_this && load_memory == MEMORY_OPERATIONS),
-            .load_weight(load_this && load_memory == MEMORY_WEIGHTS),
-            .load_emission(load_this && load_memory == MEMORY_EMISSION),
-            .load_address,
-            .load_data,
-            .arrive(leaf_valid[k]),
-            .arrive_row(leaf_row[k*ROW+:ROW]),
-            .credit(credit[k]),
-            .quiet(spus_quiet[P]),
-            .executed(executed[P]),
-            .overflow(spu_overflows[P]),
-            .bank,
-            .merge_start,
-            .merge,
-            .merge_group,
-            .partial(partials[P*PARTIAL+:PARTIAL]),
-            .clear_both(clearing),
-            .clear_row
-        );
+    for (genvar l = 0; l <= PORT_BITS; l++) begin : g_merge
+      for (genvar n = 0; n < (PORTS >> l); n++) begin : g_node
+        wire [LANES*(CLUSTER_BITS+l)-1:0] sum;
+        if (l == 0) begin : g_leaf
+          assign sum = g_port[n].sums;
+        end else begin : g_inner
+          merge_node #(
+              .LANES(LANES),
+              .WIDTH(CLUSTER_BITS + l - 1)
+          ) node (
+              .clk,
+              .valid(merge_level[LEVELS+l-1]),
+              .left(g_merge[l-1].g_node[2*n].sum),
+              .right(g_merge[l-1].g_node[2*n+1].sum),
+              .sum
+          );
+        end
       end
     end
   endgenerate
+  wire [LANES*SUM_BITS-1:0] sums = g_merge[PORT_BITS].g_node[0].sum;
 
-  // ---- merge tree and neuron unit
-  logic [2:0] merging;
-  always_ff @(posedge clk) merging <= reset ? '0 : {merging[1:0], merge};
-  logic sum_valid;
-  logic [LANES*SUM_BITS-1:0] sums;
-  merge_tree #(
-      .SPUS(SPUS),
-      .LANES(LANES),
-      .WIDTH(ACCUMULATOR_BITS)
-  ) merger (
-      .clk,
-      .reset,
-      .valid(merging[2]),
-      .partials,
-      .sum_valid,
-      .sums
-  );
-
+  // ---- neuron unit
   logic [CLASSES-1:0] active;
   logic [CLASSES-1:0] first;
   logic [CLASSES-1:0] started;
@@ -405,7 +337,7 @@ module tutti_machine #(
       .active,
       .first,
       .started,
-      .sum_valid,
+      .sum_valid(merge_level[TREE]),
       .sums,
       .spikes,
       .spike_group,
@@ -463,7 +395,7 @@ module tutti_machine #(
     executed_count <= executed_now;
     operations <= operations + 32'(executed_count);
     spike_count <= spike_count + 32'(spike_done);
-    status <= status | {bad_word, queue_overflows != '0, spu_overflows != '0 || neuron_overflow};
+    status <= status | {bad_word, queue_overflows != '0, sum_overflows != '0 || neuron_overflow};
     if (sample_start) begin
       operations  <= '0;
       spike_count <= '0;
