@@ -107,12 +107,14 @@ interface Opener {
 async function listBackends(): Promise<readonly Opener[]> {
   const { createWasmDevice, describeWasm } = await import('../device/wasm.js');
   const { createWebGpuDevice } = await import('../device/webgpu.js');
+  const { createFpgaDevice } = await import('../fpga/create-fpga-device.js');
   const { processors } = describeWasm();
   const threads = Math.min(8, processors);
   return [
     { backend: 'Wasm, 1 thread', open: () => createWasmDevice() },
     ...(threads > 1 ? [{ backend: `Wasm, ${threads} threads`, open: () => createWasmDevice({ threads }) }] : []),
     { backend: 'WebGPU', open: () => createWebGpuDevice() },
+    { backend: 'FPGA design (its RTL, simulated)', open: () => createFpgaDevice() },
   ];
 }
 
