@@ -277,8 +277,8 @@ function merge(from: i32, to: i32): void {
   const unit = 32 * lanes;
   const table = program + (<usize>load<u32>(program, SPUS_AT) << 2);
   const places = tables + (<usize>load<u32>(tables, MERGE_AT) << 2);
-  // Whether sums of all SPUs fit 32 bits.
-  if (load<i32>(program, ACCUMULATOR_BITS) + 31 - clz(spus) > 32) {
+  // Sums of all SPUs may be wider than 32 bits.
+  if (min(reach, limit + 1) * <u64>spus > 0x7fffffff) {
     mergeWide(from, to, sums, spus, lanes, words, table, places);
     return;
   }

@@ -3,7 +3,7 @@
  * cycles, so axons of different ports are paired: both leave their word in the same cycle.
  */
 import { TuttiError } from '../../errors.js';
-import { spikesAt, type SpikeTrain } from '../spike-train.js';
+import type { SpikeTrain } from '../spike-train.js';
 import { routingWords } from './config.js';
 import { machineSteps, type Program } from './program.js';
 import { inputBegin, inputPair, inputSpike, INPUT, STREAM_LIMITS } from './stream.js';
@@ -29,44 +29,97 @@ export function inputWords(
   sample: number,
   { steps, tag }: SampleOptions,
 ): Uint32Array {
+  return createSampleEncoder(program, inputs, steps)(sample, tag).slice();
+}
+
+/** Puts one sample after another into words; what it returns is a view that the next sample is written over. */
+export type SampleEncoder = (sample: number, tag: number) => Uint32Array;
+
+/** As `inputWords`, for many samples of the same trains. @throws what `inputWords` throws; that a sample is not there, when it is asked for */
+export function createSampleEncoder(
+  program: Program,
+  inputs: ReadonlyMap<string, SpikeTrain>,
+  steps: number,
+): SampleEncoder {
   const { ports } = program.machine;
+  const { stretch, inputStart, inputAxon, inputDelay } = program;
   const total = checkedSteps(program, steps);
-  const due: number[][] = Array.from({ length: total * ports }, () => []);
-  const wordsPerAxon = routingWords(program.machine);
-  for (const [name, train] of inputs) {
+  const sources = [...inputs].map(([name, train]) => {
     const population = program.populations.find((p) => p.name === name);
     if (population === undefined || population.model !== 'input') {
       const known = program.populations.filter((p) => p.model === 'input').map((p) => `"${p.name}"`);
       throw new TuttiError(
         'INPUT_INVALID',
         `inputs.${name}: the program has no such input; it has ${known.join(', ')}`,
-        {
-          where: `inputs.${name}`,
-        },
+        { where: `inputs.${name}` },
       );
     }
-    if (train.neurons !== population.size || sample >= train.batch) {
+    return { name, train, population };
+  });
+  const reaching = axonsThatReach(program);
+  /** [total][ports]: number of axons, then where the next one goes. */
+  const next = new Uint32Array(total * ports + 1);
+  const ends = new Uint32Array(total * ports);
+  let axons = new Uint32Array(1024);
+  let words = new Uint32Array(1024);
+
+  return (sample, tag) => {
+    for (const { name, train, population } of sources) {
+      if (train.neurons === population.size && sample < train.batch) continue;
       throw new TuttiError(
         'INPUT_INVALID',
         `inputs.${name} has ${train.batch} samples of ${train.neurons} neurons; sample ${sample} of ${population.size} neurons is needed`,
         { where: `inputs.${name}` },
       );
     }
-    for (let step = 0; step < Math.min(steps, train.steps); step++) {
-      for (const id of spikesAt(train, step, sample)) {
-        const neuron = population.offset + id;
-        for (let k = program.inputStart[neuron]!; k < program.inputStart[neuron + 1]!; k++) {
-          const axon = program.inputAxon[k]!;
-          const at = program.stretch * step + program.inputDelay[k]!;
-          if (at < total && reaches(program.routing, axon * wordsPerAxon, wordsPerAxon))
-            due[at * ports + (axon % ports)]!.push(axon);
+    // Counted, then put in place.
+    next.fill(0);
+    let sum = 0;
+    for (let pass = 0; pass < 2; pass++) {
+      for (const { train, population } of sources) {
+        const { index, ids, batch } = train;
+        for (let step = 0; step < Math.min(steps, train.steps); step++) {
+          const at = 2 * (step * batch + sample);
+          const first = index[at]!;
+          const end = first + index[at + 1]!;
+          for (let i = first; i < end; i++) {
+            const neuron = population.offset + ids[i]!;
+            const until = inputStart[neuron + 1]!;
+            for (let k = inputStart[neuron]!; k < until; k++) {
+              const axon = inputAxon[k]!;
+              const due = stretch * step + inputDelay[k]!;
+              if (due >= total || reaching[axon] === 0) continue;
+              const list = due * ports + (axon % ports);
+              if (pass === 0) next[list]!++;
+              else axons[next[list]!++] = axon;
+            }
+          }
         }
       }
+      if (pass === 1) break;
+      for (let list = 0; list < ends.length; list++) {
+        const count = next[list]!;
+        next[list] = sum;
+        sum += count;
+        ends[list] = sum;
+      }
+      if (axons.length < sum) axons = new Uint32Array(2 * sum);
+      if (words.length < 1 + total + sum) words = new Uint32Array(2 * (1 + total + sum));
     }
-  }
-  const words = [inputBegin(steps, tag)];
-  for (let step = 0; step < total; step++) putStep(words, due.slice(step * ports, (step + 1) * ports));
-  return Uint32Array.from(words);
+    let from = 0;
+    words[0] = inputBegin(steps, tag);
+    let at = 1;
+    for (let step = 0; step < total; step++) {
+      const lists = step * ports;
+      // From here on `next` is where each list goes on.
+      for (let q = 0; q < ports; q++) {
+        next[lists + q] = from;
+        from = ends[lists + q]!;
+      }
+      at = putStep(words, at, axons, next, ends, lists, ports);
+    }
+    return words.subarray(0, at);
+  };
 }
 
 /** Machine steps of a run of `steps` network steps. @throws TuttiError LIMIT_EXCEEDED, INPUT_INVALID */
@@ -93,24 +146,35 @@ export function checkedSteps(program: Program, steps: number): number {
   return total;
 }
 
-function reaches(routing: Uint32Array, at: number, words: number): boolean {
-  for (let k = at; k < at + words; k++) if (routing[k] !== 0) return true;
-  return false;
+/** [axons]: 1 where it is routed to any SPU. */
+function axonsThatReach({ routing, axons, machine }: Program): Uint8Array {
+  const words = routingWords(machine);
+  return Uint8Array.from({ length: axons }, (_, axon) => {
+    for (let k = axon * words; k < (axon + 1) * words; k++) if (routing[k] !== 0) return 1;
+    return 0;
+  });
 }
 
-/** One machine step, always two of the longest queues at a time. */
-function putStep(words: number[], queues: readonly number[][]): void {
-  let left = queues.reduce((sum, queue) => sum + queue.length, 0);
+/** One machine step, always two of the longest lists at a time. Returns where the next step's words go. */
+function putStep(
+  words: Uint32Array,
+  at: number,
+  axons: Uint32Array,
+  next: Uint32Array,
+  ends: Uint32Array,
+  lists: number,
+  ports: number,
+): number {
+  let left = 0;
+  for (let q = lists; q < lists + ports; q++) left += ends[q]! - next[q]!;
   if (left === 0) {
-    words.push(STEP_END);
-    return;
+    words[at] = STEP_END;
+    return at + 1;
   }
-  const next = queues.map(() => 0);
-  const remaining = (q: number): number => queues[q]!.length - next[q]!;
   const longest = (): number => {
-    let best = 0;
-    for (let q = 1; q < queues.length; q++) if (remaining(q) > remaining(best)) best = q;
-    return queues[best]![next[best]!++]!;
+    let best = lists;
+    for (let q = lists + 1; q < lists + ports; q++) if (ends[q]! - next[q]! > ends[best]! - next[best]!) best = q;
+    return axons[next[best]!++]!;
   };
   while (left > 0) {
     const first = longest();
@@ -118,8 +182,12 @@ function putStep(words: number[], queues: readonly number[][]): void {
     if (left > 0 && first < STREAM_LIMITS.pairedAxons) {
       const second = longest();
       left--;
-      if (second < STREAM_LIMITS.pairedAxons) words.push(inputPair(first, second, left === 0));
-      else words.push(inputSpike(first, false), inputSpike(second, left === 0));
-    } else words.push(inputSpike(first, left === 0));
+      if (second < STREAM_LIMITS.pairedAxons) words[at++] = inputPair(first, second, left === 0);
+      else {
+        words[at++] = inputSpike(first, false);
+        words[at++] = inputSpike(second, left === 0);
+      }
+    } else words[at++] = inputSpike(first, left === 0);
   }
+  return at;
 }
