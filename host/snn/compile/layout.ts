@@ -215,26 +215,25 @@ function laySpus(
   axons: Axons,
   groups: number,
 ): { spus: SpuProgram[]; routing: Uint32Array } {
-  const { firstSynapse, post, weight, shift } = lowered;
+  const { shift } = lowered;
   const perPort = spusPerPort(machine);
   const words = routingWords(machine);
   const routing = new Uint32Array(axons.count * words);
   const laneBits = Math.log2(machine.lanes);
-  const { start, order } = bySpu(spu, machine.spus);
-  const bundleOf = new Uint32Array(post.length);
-  for (let b = 0; b < lowered.bundles; b++) bundleOf.fill(b, firstSynapse[b], firstSynapse[b + 1]);
+  const { start, targets, bundles } = bySpu(lowered, machine, spu, placement);
 
   const spus = Array.from({ length: machine.spus }, (_, p): SpuProgram => {
     const port = portOfSpu({ machine }, p);
-    const mine = order.subarray(start[p], start[p + 1]);
+    const mine = targets.subarray(start[p], start[p + 1]);
+    const bundleOf = bundles.subarray(start[p], start[p + 1]);
 
     // Accumulators: the k-th group that this SPU holds has the k-th set of lanes.
     const emission = new Uint32Array(Math.ceil(groups / 32));
     const present = new Uint8Array(256);
-    for (const k of mine) {
-      const group = placement[post[k]!]! >> laneBits;
+    for (let k = 0; k < mine.length; k++) {
+      const group = mine[k]! >>> (8 + laneBits);
       emission[group >> 5]! |= 1 << (group & 31);
-      present[weight[k]! + 128] = 1;
+      present[mine[k]! & 0xff] = 1;
     }
     const groupAt = new Uint32Array(groups);
     for (let g = 0, at = 0; g < groups; g++) if ((emission[g >> 5]! >>> (g & 31)) & 1) groupAt[g] = at++;
@@ -248,10 +247,7 @@ function laySpus(
 
     // Where this SPU's part of each bundle lies in `mine`.
     const rowsOf = new Map<number, number>();
-    for (let k = 0; k < mine.length; k++) {
-      const b = bundleOf[mine[k]!]!;
-      if (!rowsOf.has(b)) rowsOf.set(b, k);
-    }
+    for (let k = 0; k < mine.length; k++) if (k === 0 || bundleOf[k] !== bundleOf[k - 1]) rowsOf.set(bundleOf[k]!, k);
     const rows = axons.count / machine.ports;
     const rowStart = new Uint32Array(rows);
     const rowCount = new Uint16Array(rows);
@@ -265,16 +261,16 @@ function laySpus(
       const begin = b === NO_BUNDLE ? undefined : rowsOf.get(b);
       if (begin === undefined) continue;
       let end = begin;
-      while (end < mine.length && bundleOf[mine[end]!] === b) end++;
+      while (end < mine.length && bundleOf[end] === b) end++;
       const from = begin + axons.chunk[axon]! * ROW_LIMIT;
       const count = Math.min(ROW_LIMIT, end - from);
       if (count <= 0) continue;
       if (keys.length < count) keys = new Uint32Array(2 * count);
       for (let i = 0; i < count; i++) {
-        const k = mine[from + i]!;
-        const place = placement[post[k]!]!;
+        const target = mine[from + i]!;
+        const place = target >>> 8;
         const address = (groupAt[place >> laneBits]! << laneBits) | (place & (machine.lanes - 1));
-        keys[i] = (address << 8) | indexOf[weight[k]! + 128]!;
+        keys[i] = (address << 8) | indexOf[target & 0xff]!;
       }
       const row_ = keys.subarray(0, count).sort();
       const base = row_[0]! >>> 8;
@@ -286,13 +282,20 @@ function laySpus(
       const local = p % perPort;
       routing[axon * words + (local >> 5)]! |= 1 << (local & 31);
     }
+    const used = operations.used();
+    const accumulator = new Uint16Array(used.length);
+    const weightIndex = new Uint8Array(used.length);
+    for (let i = 0; i < used.length; i++) {
+      accumulator[i] = used[i]! >>> 8;
+      weightIndex[i] = used[i]! & 0xff;
+    }
     return {
       rowStart,
       rowCount,
       rowBase,
       rowShift,
-      accumulator: Uint16Array.from(operations.used(), (key) => key >>> 8),
-      weightIndex: Uint8Array.from(operations.used(), (key) => key & 0xff),
+      accumulator,
+      weightIndex,
       weights: Int8Array.from(weights),
       emission,
     };
@@ -301,14 +304,35 @@ function laySpus(
 }
 
 /** Synapses sorted by SPU, in their own order within each. */
-function bySpu(spu: Uint8Array, spus: number): { start: Uint32Array; order: Uint32Array } {
-  const start = new Uint32Array(spus + 1);
+interface BySpu {
+  /** [spus + 1] into the next two. */
+  readonly start: Uint32Array;
+  /** [synapses]: neuron id (bits 8 ..), weight + 128 (bits 0 .. 7). */
+  readonly targets: Uint32Array;
+  /** [synapses]. */
+  readonly bundles: Uint32Array;
+}
+
+function bySpu(
+  { bundles: count, firstSynapse, post, weight }: Lowered,
+  machine: MachineConfig,
+  spu: Uint8Array,
+  placement: Uint32Array,
+): BySpu {
+  const start = new Uint32Array(machine.spus + 1);
   for (let k = 0; k < spu.length; k++) start[spu[k]! + 1]!++;
-  for (let p = 0; p < spus; p++) start[p + 1]! += start[p]!;
-  const next = start.slice(0, spus);
-  const order = new Uint32Array(spu.length);
-  for (let k = 0; k < spu.length; k++) order[next[spu[k]!]!++] = k;
-  return { start, order };
+  for (let p = 0; p < machine.spus; p++) start[p + 1]! += start[p]!;
+  const next = start.slice(0, machine.spus);
+  const targets = new Uint32Array(spu.length);
+  const bundles = new Uint32Array(spu.length);
+  for (let b = 0; b < count; b++) {
+    for (let k = firstSynapse[b]!; k < firstSynapse[b + 1]!; k++) {
+      const at = next[spu[k]!]!++;
+      targets[at] = placement[post[k]!]! * 256 + weight[k]! + 128;
+      bundles[at] = b;
+    }
+  }
+  return { start, targets, bundles };
 }
 
 /** Rows of operations; one that is there already is not stored again. */

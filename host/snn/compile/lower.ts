@@ -46,8 +46,12 @@ export interface Lowered {
   readonly weight: Int8Array;
 }
 
-/** @throws TuttiError NETWORK_INVALID for what no machine can run, naming it. */
-export function lower(network: FixedNetwork, record: ReadonlySet<string>): Lowered {
+/**
+ * `slack`: machine steps that a spike may take beyond the one that it must, where that is on no loop: it costs as many machine steps per sample and
+ * population in a chain, and lets a step's spikes be delivered while the next one is accumulated.
+ * @throws TuttiError NETWORK_INVALID for what no machine can run, naming it.
+ */
+export function lower(network: FixedNetwork, record: ReadonlySet<string>, slack = 0): Lowered {
   const isInput = (p: FixedNetwork['populations'][number]): p is InputPopulation => p.model === 'input';
   const inputPopulations = network.populations.filter(isInput);
   const neuronPopulations = network.populations.filter((p): p is FixedPopulation => !isInput(p));
@@ -63,7 +67,7 @@ export function lower(network: FixedNetwork, record: ReadonlySet<string>): Lower
     }
   }
   if (neuronPopulations.length === 0) throw refuse('the network has no neurons, only inputs', 'populations');
-  const { stretch, skews } = retime(network);
+  const { stretch, skews } = retime(network, slack);
   const populations: LoweredPopulation[] = [];
   let sources = 0;
   for (const { name, model, size } of [...inputPopulations, ...neuronPopulations]) {
@@ -97,21 +101,30 @@ function leastDelay(delay: number | Uint32Array): number {
   return typeof delay === 'number' ? delay : delay.reduce((a, b) => Math.min(a, b), Infinity);
 }
 
-/** The smallest stretch for which skews exist, and the smallest skews: longest paths over `1 - stretch * delay`. */
-function retime(network: FixedNetwork): { stretch: number; skews: Map<string, number> } {
+/**
+ * The smallest stretch for which skews exist, and the smallest skews: longest paths over `1 - stretch * delay`, with `slack` more on
+ * projections that are on no loop.
+ */
+function retime(network: FixedNetwork, slack: number): { stretch: number; skews: Map<string, number> } {
   const inputs = new Set(network.populations.filter((p) => p.model === 'input').map((p) => p.name));
   const edges = network.projections
     .filter(({ from }) => !inputs.has(from))
-    .map(({ from, to, delay }) => ({ from, to, delay: leastDelay(delay) }));
+    .map(({ from, to, delay }) => ({ from, to, delay: leastDelay(delay), least: 1 }));
+  const reached = (from: string): Set<string> => {
+    const found = new Set([from]);
+    for (const name of found) for (const edge of edges) if (edge.from === name) found.add(edge.to);
+    return found;
+  };
+  for (const edge of edges) if (slack > 0 && !reached(edge.to).has(edge.from)) edge.least += slack;
   for (let stretch = 1; stretch <= Math.max(1, network.populations.length); stretch++) {
     const skews = new Map(network.populations.map(({ name }) => [name, 0]));
     let changed = true;
     for (let round = 0; changed && round <= network.populations.length; round++) {
       changed = false;
-      for (const { from, to, delay } of edges) {
-        const least = skews.get(from)! + 1 - stretch * delay;
-        if (least > skews.get(to)!) {
-          skews.set(to, least);
+      for (const { from, to, delay, least } of edges) {
+        const skew = skews.get(from)! + least - stretch * delay;
+        if (skew > skews.get(to)!) {
+          skews.set(to, skew);
           changed = true;
         }
       }

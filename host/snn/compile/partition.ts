@@ -107,15 +107,24 @@ const roundRobin: PartitionStrategy = ({ lowered, machine }) => {
 
 /** All synapses onto a group of neurons in one SPU; groups are dealt in turn. Needs the fewest accumulators. */
 const byPost: PartitionStrategy = ({ lowered, machine }) => {
+  const placement = plainPlacement(lowered);
   const table = groupTable(machine, lowered.neurons);
   const home = new Uint8Array(table.groups);
   for (let group = 0; group < table.groups; group++)
     home[group] = nextWithRoom(table, machine, group % machine.spus, group);
   return {
-    spu: Uint8Array.from(lowered.post, (post) => home[Math.floor(post / machine.lanes)]!),
-    placement: plainPlacement(lowered),
+    spu: atHome(lowered, machine, home, placement),
+    placement,
   };
 };
+
+/** The SPU of each synapse where every group of neurons has one. */
+function atHome({ post }: Lowered, machine: MachineConfig, home: Uint8Array, placement: Uint32Array): Uint8Array {
+  const laneBits = Math.log2(machine.lanes);
+  const spu = new Uint8Array(post.length);
+  for (let k = 0; k < spu.length; k++) spu[k] = home[placement[post[k]!]! >> laneBits]!;
+  return spu;
+}
 
 /** All synapses of a source in one SPU; sources are dealt in turn. What an SPU cannot hold goes to the next one. */
 const byPre: PartitionStrategy = ({ lowered, machine }) => {
@@ -164,7 +173,7 @@ const greedy: PartitionStrategy = ({ lowered, machine, activity }) => {
     total[best]! += ofGroup[group]!;
   }
   return {
-    spu: Uint8Array.from(lowered.post, (post) => home[Math.floor(placement[post]! / machine.lanes)]!),
+    spu: atHome(lowered, machine, home, placement),
     placement,
   };
 };
