@@ -114,7 +114,7 @@ class Recurrent(torch.autograd.Function):
     def forward(ctx, current, w, keep):
         v, s = torch.zeros_like(current[0]), torch.zeros_like(current[0])
         potentials, fired = torch.empty_like(current), torch.empty_like(current)
-        for t in range(steps):
+        for t in range(len(current)):
             v = v - torch.floor(v / leak) + current[t]
             v.addmm_(s, w)
             potentials[t] = v
@@ -131,7 +131,7 @@ class Recurrent(torch.autograd.Function):
         slope = keep * (HEIGHT / THRESHOLD) / (1 + SLOPE * (potentials / THRESHOLD - 1).abs()) ** 2
         out = torch.empty_like(grad)
         g = torch.zeros_like(grad[0])
-        for t in reversed(range(steps)):
+        for t in reversed(range(len(grad))):
             g = torch.addmm(grad[t], g, w.t()) * slope[t] + g * (1 - 1 / leak)
             out[t] = g
         return out, fired[:-1].reshape(-1, H).t() @ out[1:].reshape(-1, H), None
@@ -156,7 +156,7 @@ for w in weights.values():
 def forward(x, drop=0.0):
     """@returns potentials of the read-outs, hidden spikes of each recording, synaptic operations of each recording"""
     w = {name: whole(weights[name] * masks[name]) for name in weights}
-    current = (x.reshape(-1, units) @ w["input"]).reshape(len(x), steps, H).transpose(0, 1).contiguous()
+    current = (x.reshape(-1, units) @ w["input"]).reshape(*x.shape[:2], H).transpose(0, 1).contiguous()
     keep = (torch.rand(len(x), H) >= drop).float()
     fired = Recurrent.apply(current, w["recurrent"], keep).sum(0)
     fan = {name: (w[name] != 0).sum(1).float() for name in w}
@@ -192,14 +192,18 @@ optimiser = torch.optim.Adam([{"params": [weights[n]], "lr": args.rate * size} f
 schedule = torch.optim.lr_scheduler.OneCycleLR(
     optimiser, [g["lr"] for g in optimiser.param_groups], total_steps=args.epochs * per_epoch, pct_start=0.1
 )
+lengths = (levels.max(2) >= FLOOR).sum(1)
 total = weights["input"].numel() + weights["recurrent"].numel()
 began = time.time()
 for epoch in range(args.epochs):
     losses = []
-    order = rng.permutation(train)
-    for i in range(per_epoch):
-        batch = order[i * args.batch : (i + 1) * args.batch]
-        out, fired, _ = forward(spikes(batch, change=True), args.drop)
+    # Batches of recordings of similar length, in any order; the silence after them is left out, but for a few steps.
+    order = rng.permutation(train)[: per_epoch * args.batch].reshape(-1, 4 * args.batch)
+    order = np.concatenate([part[np.argsort(lengths[part])] for part in order]).reshape(per_epoch, args.batch)
+    for batch in rng.permutation(order):
+        x = spikes(batch, change=True)
+        x = x[:, : int(x.sum((0, 2)).nonzero().max()) + 7]
+        out, fired, _ = forward(x, args.drop)
         loss = torch.nn.functional.cross_entropy(out / READ, torch.from_numpy(digits[batch]), label_smoothing=0.05)
         loss = loss + 1e-4 * torch.relu(fired - 500).mean()
         optimiser.zero_grad()
