@@ -8,6 +8,7 @@
 import { TuttiError } from '../errors.js';
 import type { Device } from '../device/device.js';
 import { cochleaLevels } from '../kernels/snn/cochlea_levels.js';
+import { createBufferScope } from './buffer-scope.js';
 import { invalid, type SpikeTrain } from './spike-train.js';
 
 export interface CochleaOptions {
@@ -129,22 +130,22 @@ async function runFilters(
     cochleaLevels.body.oracle([sound, coefficients, levels], Object.values(scalars), 0);
     return levels;
   }
-  const made = [
-    device.allocate(sound.byteLength, 'cochlea: sound'),
-    device.allocate(coefficients.byteLength, 'cochlea: coefficients'),
-    device.allocate(4 * frames * batch * channels, 'cochlea: levels'),
-  ] as const;
+  const buffers = createBufferScope(device, 'cochlea', () => {});
   try {
-    device.write(made[0], sound);
-    device.write(made[1], coefficients);
-    await device.run([cochleaLevels({ sound: made[0], coefficients: made[1], levels: made[2], ...scalars })]);
-    return new Int32Array(await device.read(made[2]));
+    const levels = buffers.allocate('levels', 4 * frames * batch * channels);
+    const made = { sound: buffers.upload('sound', sound), coefficients: buffers.upload('coefficients', coefficients) };
+    await device.run([cochleaLevels({ ...made, levels, ...scalars })]);
+    return new Int32Array(await device.read(levels)).subarray(0, frames * batch * channels);
   } finally {
-    for (const buffer of made) buffer.release();
+    buffers.releaseAll();
   }
 }
 
-/** [gain, a1, a2][channels] in 1/4096: two-pole resonators of one ERB bandwidth, gain 1 at their centre. */
+/**
+ * [gain, a1, a2][channels] in 1/4096: two-pole resonators of one ERB bandwidth, gain 1 at their centre. Far below the sample rate the
+ * poles come so close to 1 that such steps no longer place them.
+ * @throws TuttiError OPTION_INVALID when a channel would be off by more than half of its bandwidth
+ */
 function resonators({ channels, range: [lowest, highest], sampleRate }: Settings): Int32Array {
   const erbNumber = (f: number): number => 21.4 * Math.log10(1 + 0.00437 * f);
   const frequency = (erb: number): number => (10 ** (erb / 21.4) - 1) / 0.00437;
@@ -157,6 +158,14 @@ function resonators({ channels, range: [lowest, highest], sampleRate }: Settings
     coefficients[c] = Math.round(((1 - r * r) / 2) * 4096);
     coefficients[channels + c] = Math.round(2 * r * Math.cos((2 * Math.PI * centre) / sampleRate) * 4096);
     coefficients[2 * channels + c] = Math.round(-r * r * 4096);
+    const radius = Math.sqrt(-coefficients[2 * channels + c]! / 4096);
+    const made = (Math.acos(coefficients[channels + c]! / 4096 / (2 * radius)) * sampleRate) / (2 * Math.PI);
+    // NaN where the poles are no longer a pair.
+    if (!(Math.abs(made - centre) <= bandwidth / 2))
+      throw wrong(
+        'range',
+        `begins too low for ${sampleRate} samples a second: the channel at ${centre.toFixed(0)} Hz cannot be made with 12 bits; resample to 8000 or begin higher`,
+      );
   }
   return coefficients;
 }
@@ -181,12 +190,13 @@ function checked(options: CochleaOptions): Settings {
   whole('hop', 2 ** 16);
   whole('onset', 512);
   whole('sampleRate', 192_000);
-  const [lowest, highest] = settings.range;
+  const [lowest, highest] = Array.isArray(settings.range) ? settings.range : [NaN, NaN];
   if (!(lowest >= 20 && highest >= lowest && highest < settings.sampleRate / 2))
     throw wrong(
       'range',
       `is ${lowest} .. ${highest} Hz; it must lie in 20 .. ${settings.sampleRate / 2} Hz, lower end first`,
     );
+  if (!Array.isArray(settings.levels)) throw wrong('levels', 'must be a list of whole numbers');
   const rising = settings.levels.every((level, i, all) => Number.isInteger(level) && level > (all[i - 1] ?? 0));
   if (settings.levels.length === 0 || settings.levels.length > 16 || !rising)
     throw wrong('levels', 'must be 1 to 16 ascending whole numbers above 0');
