@@ -20,6 +20,8 @@ export async function buildPage() {
     // The RTL, the compiler and the like are fetched only when they are asked for.
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
+    // Chunks of dist name each other for their side effects, of which there are none.
+    logOverride: { 'ignored-bare-import': 'silent' },
     bundle: true,
     minify: true,
     format: 'esm',
