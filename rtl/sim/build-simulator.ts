@@ -12,8 +12,8 @@ export interface SimulatorOptions {
   readonly assertions?: boolean;
 }
 
-/** Verilator's flags for something that is to be fast. */
-export const FAST = ['--cc', '-O3', '--x-assign', 'fast', '--x-initial', 'fast', '--noassert'] as const;
+/** Verilator's flags for something that is to be fast: without the design's assertions. */
+export const FAST = ['--cc', '-O3', '--x-assign', 'fast', '--x-initial', 'fast', '-DSYNTHESIS'] as const;
 const CHECKED = ['--cc', '-O3', '--x-initial', 'unique', '--assert'] as const;
 
 /** Path of the program. @throws Error with the tools' output when something does not build, or what to install */
@@ -24,7 +24,7 @@ export async function buildSimulator(machine: MachineConfig, options: SimulatorO
     ...(trace ? ['--trace'] : []),
     ...machineParameters(machine).map(([name, value]) => `-G${name}=${value}`),
   ];
-  const hash = sourceHash(['rtl/sim/machine.h', 'rtl/sim/main.cpp'], flags);
+  const hash = sourceHash(['rtl/sim/machine.h', 'rtl/sim/main.cpp'], flags, { assertions });
   const folder = join('build', 'rtl', `simulator-${hash.slice(0, 16)}`);
   const program = resolve(folder, 'tutti-machine');
   if (existsSync(program)) return program;

@@ -30,13 +30,18 @@ export function machineParameters(machine: MachineConfig): readonly (readonly [n
 }
 
 /**
- * Of the design, of `others` (harness files) and of `options` (configuration, flags of tools). Comments and white space do not
- * count.
+ * Of the design, of `others` (harness files) and of `options` (configuration, flags of tools). Comments and white space do not count, nor do
+ * assertions unless they are asked for.
  */
-export function sourceHash(others: readonly string[], options: unknown): string {
+export function sourceHash(
+  others: readonly string[],
+  options: unknown,
+  { assertions = false }: { readonly assertions?: boolean } = {},
+): string {
   const hash = createHash('sha256').update(JSON.stringify(options));
   for (const file of [...designFiles(), ...filesOf('rtl/generated', '.svh'), ...others]) {
     const code = readFileSync(file, 'utf8')
+      .replace(assertions ? /$^/ : /`ifndef SYNTHESIS\n[\s\S]*?\n`endif/g, ' ')
       .replace(/\/\*[\s\S]*?\*\//g, ' ')
       .replace(/\/\/.*$/gm, '')
       .replace(/\s+/g, ' ');
