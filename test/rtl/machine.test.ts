@@ -11,6 +11,7 @@ import { loadWords, type ReadRequest } from '../../host/snn/machine/load-words.j
 import type { Program } from '../../host/snn/machine/program.js';
 import { END_WORDS, INPUT, inputLoad, MEMORY, OUTPUT, STATUS } from '../../host/snn/machine/stream.js';
 import { CAPABILITIES_AT, IDENTIFICATION, REGISTER } from '../../host/fpga/register-map.js';
+import { parameterName } from '../../rtl/sim/sources.js';
 import { randomInput, randomProgram, type RandomInputOptions, type RandomProgramOptions } from './random-program.js';
 import { simulate, verilate, type SimulateOptions } from './verilate.js';
 
@@ -297,9 +298,6 @@ describe('between samples', () => {
 it('the defaults of the RTL are those of DEFAULT_MACHINE', () => {
   const text = readFileSync(join(process.cwd(), 'rtl', 'tutti_machine.sv'), 'utf8');
   const found = [...text.matchAll(/parameter int (\w+) = (\d+)/g)].map(([, name, value]) => [name, Number(value)]);
-  const wanted = MACHINE_FIELDS.map((field) => [
-    field.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase(),
-    DEFAULT_MACHINE[field],
-  ]);
+  const wanted = MACHINE_FIELDS.map((field) => [parameterName(field), DEFAULT_MACHINE[field]]);
   expect(found).toEqual(wanted);
 });

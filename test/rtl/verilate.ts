@@ -1,48 +1,28 @@
 /** Builds the RTL with Debian's Verilator, and runs words through it. A build is kept in build/rtl, by a hash of all its sources. */
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { MachineConfig } from '../../host/snn/machine/config.js';
-import { MACHINE_FIELDS } from '../../host/snn/machine/config.js';
+import { designFiles, machineParameters, sourceHash, TOP } from '../../rtl/sim/sources.js';
 
-/** Vitest and bench/run.mjs both run in the root of the repository. */
-const root = process.cwd();
-const rtl = join(root, 'rtl');
-const harness = join(root, 'test', 'rtl', 'machine-sim.cpp');
-
-/** `spus` is the parameter SPUS, `weightBits` WEIGHT_BITS. */
-export function parameterName(field: keyof MachineConfig): string {
-  return field.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
-}
+const HARNESS = 'test/rtl/machine-sim.cpp';
 
 /** Path of the simulator of this machine, with assertions. @throws Error with the tools' output when the RTL does not build. */
 export function verilate(machine: MachineConfig): string {
-  const sources = readdirSync(rtl).filter((name) => name.endsWith('.sv'));
-  const headers = readdirSync(join(rtl, 'generated'));
-  const parameters = MACHINE_FIELDS.map((field) => `-G${parameterName(field)}=${machine[field]}`);
   const options = [
     ...['--cc', '--exe', '--build', '-j', '2', '-O3', '--assert', '--x-initial', 'unique', '-Wall'],
-    ...['--top-module', 'tutti_machine', `-I${rtl}`, '-MAKEFLAGS', 'OPT_FAST=-O2'],
-    ...parameters,
+    ...['--top-module', TOP, '-Irtl', '-MAKEFLAGS', 'OPT_FAST=-O2'],
+    ...machineParameters(machine).map(([name, value]) => `-G${name}=${value}`),
   ];
-  const hash = createHash('sha256').update(JSON.stringify(options));
-  for (const file of [
-    ...sources.map((name) => join(rtl, name)),
-    ...headers.map((name) => join(rtl, 'generated', name)),
-    harness,
-  ])
-    hash.update(file).update(readFileSync(file));
-  const folder = join(root, 'build', 'rtl', hash.digest('hex').slice(0, 16));
-  const binary = join(folder, 'Vtutti_machine');
+  const folder = join('build', 'rtl', sourceHash([HARNESS], options).slice(0, 16));
+  const binary = resolve(folder, 'Vtutti_machine');
   if (existsSync(binary)) return binary;
   const staging = `${folder}-${process.pid}`;
   mkdirSync(staging, { recursive: true });
   try {
-    const files = sources.map((name) => join(rtl, name));
     const { status, stdout, stderr, error } = spawnSync(
       'verilator',
-      [...options, '--Mdir', staging, ...files, harness],
+      [...options, '--Mdir', staging, ...designFiles(), resolve(HARNESS)],
       { encoding: 'utf8' },
     );
     if (error) throw new Error(`verilator cannot be run (${error.message}); install Debian's verilator and g++`);

@@ -7,6 +7,7 @@ import { READ_NOTHING, type ReadRequest } from './load-words.js';
 import { createNeuronModel } from './neuron-model.js';
 import { groupsOf, machineSteps, type Program } from './program.js';
 import { CONTROL_WORDS, INPUT, LAST, MEMORY, OUTPUT, PAIR, STATUS } from './stream.js';
+import { createSweepTimes } from './sweep-times.js';
 import { synapseTables } from './synapse-tables.js';
 import { machineTiming } from './timing.js';
 import type { StepTrace } from './trace.js';
@@ -56,10 +57,14 @@ export function createCycleModel(program: Program, read: ReadRequest = READ_NOTH
   const spuEnd = new Float64Array(spus);
   const lastIssue = new Float64Array(ports);
   const inputsEnd = new Float64Array(ports);
-  /** [ports][delaySlots] */
-  const queuedAxons: number[][] = Array.from({ length: ports * delaySlots }, () => []);
-  const queuedTimes: number[][] = Array.from({ length: ports * delaySlots }, () => []);
+  /** [ports][delaySlots]: how many axons are due, which, and when each was written. Lists keep their room: only counts go back to 0. */
+  const queued = new Int32Array(ports * delaySlots);
+  const queuedAxons: number[][] = Array.from(queued, () => []);
+  const queuedTimes: number[][] = Array.from(queued, () => []);
+  /** Axons of this step, in the order of issue at each port. */
   const issued: number[] = [];
+  let issues = 0;
+  const sweep = createSweepTimes(groups, timing.spikeRoom);
 
   // ---- words
   let words: Uint32Array = new Uint32Array(0);
@@ -79,6 +84,7 @@ export function createCycleModel(program: Program, read: ReadRequest = READ_NOTH
   // ---- trace
   let traceIssues: number[] | undefined;
   let traceRows: number[] | undefined;
+  let traceDeliveries: number[] | undefined;
 
   /** An axon whose look-up was at `fetched`. */
   function issue(port: number, axon: number, fetched: number): void {
@@ -103,7 +109,7 @@ export function createCycleModel(program: Program, read: ReadRequest = READ_NOTH
       traceRows?.push(p, axon, start, targetCycles[k]!);
     }
     lastIssue[port] = time;
-    issued.push(axon);
+    issued[issues++] = axon;
     traceIssues?.push(port, axon, possible, time);
   }
 
@@ -173,31 +179,34 @@ export function createCycleModel(program: Program, read: ReadRequest = READ_NOTH
 
   function internalStep(slot: number): void {
     for (let q = 0; q < ports; q++) {
-      const due = queuedAxons[q * delaySlots + slot]!;
-      const times = queuedTimes[q * delaySlots + slot]!;
-      for (let k = 0; k < due.length; k++)
+      const place = q * delaySlots + slot;
+      const due = queuedAxons[place]!;
+      const times = queuedTimes[place]!;
+      for (let k = 0; k < queued[place]!; k++)
         issue(q, due[k]!, Math.max(times[k]! + timing.deliverToFetch, inputsEnd[q]! + 1, lastIssue[q]!));
-      due.length = 0;
-      times.length = 0;
+      queued[place] = 0;
     }
   }
 
   /** Adds up what was issued in a machine step. Returns where the sums are. */
   function addUp(): Int32Array | Float64Array {
     let repeats = 1;
-    for (const axon of issued) {
+    for (let i = 0; i < issues; i++) {
+      const axon = issued[i]!;
       if (lastIssuedIn[axon] === issuedSteps) repeats++;
       else lastIssuedIn[axon] = issuedSteps;
     }
     issuedSteps++;
     if (repeats <= repeatsAllowed) {
-      for (const axon of issued) {
+      for (let i = 0; i < issues; i++) {
+        const axon = issued[i]!;
         const to = synapseStart[axon + 1]!;
         for (let k = synapseStart[axon]!; k < to; k++) sums[synapseNeuron[k]!]! += synapseWeight[k]!;
       }
       return sums;
     }
-    for (const axon of issued) {
+    for (let i = 0; i < issues; i++) {
+      const axon = issued[i]!;
       const to = synapseStart[axon + 1]!;
       for (let k = synapseStart[axon]!; k < to; k++) {
         const exact = partials[synapseAccumulator[k]!]! + synapseWeight[k]!;
@@ -214,68 +223,42 @@ export function createCycleModel(program: Program, read: ReadRequest = READ_NOTH
   }
 
   /** Sweep of the groups and delivery of the spikes of machine step `step`; returns the cycle in which both are over. */
-  function mergeTimes(
-    step: number,
-    spikes: number,
-    sweep: { waits: number; deliveries: number[] | undefined },
-  ): number {
-    const room = timing.spikeRoom;
-    let entered = barrier + 1;
-    let group = 0;
+  function mergeTimes(step: number, spikes: number): number {
     let delivered = -Infinity;
-    // Groups with spikes: when the n-th shows in the FIFO, and from when on its place is free again.
-    const shown: number[] = [];
-    const freed: number[] = [];
-    let visible = 0;
-    let gone = 0;
-    /** Lets the sweep go on up to `to`: the cycle in which that group enters. */
-    const enter = (to: number): number => {
-      if (shown.length <= room) {
-        // No pause is possible before more groups than that have had spikes.
-        entered += to - group;
-        group = to;
-        return entered;
-      }
-      for (;;) {
-        for (;;) {
-          while (visible < shown.length && shown[visible]! <= entered) visible++;
-          while (gone < freed.length && freed[gone]! <= entered) gone++;
-          if (visible - gone <= room) break;
-          sweep.waits++;
-          entered++;
-        }
-        if (group === to) return entered;
-        group++;
-        entered++;
-      }
-    };
+    sweep.begin(barrier + 1);
     for (let k = 0; k < spikes;) {
-      const spiking = Math.floor(fired[k]! / lanes);
-      const available = enter(spiking) + timing.groupToSpikes;
-      shown.push(available);
-      for (; k < spikes && Math.floor(fired[k]! / lanes) === spiking; k++) {
+      const group = Math.floor(fired[k]! / lanes);
+      const available = sweep.enter(group) + timing.groupToSpikes;
+      sweep.shows(available);
+      for (; k < spikes && Math.floor(fired[k]! / lanes) === group; k++) {
         const neuron = fired[k]!;
         const start = Math.max(available + 1, delivered);
-        const count = axonCount[neuron]!;
-        const firstRow = Math.floor(firstAxon[neuron]! / ports);
-        for (let a = 0; a < count; a++) {
-          const axon = firstAxon[neuron]! + a;
-          const place = (axon % ports) * delaySlots + ((step + axonDelay[axon]!) % delaySlots);
-          const due = queuedAxons[place]!;
-          if (due.length === queueDepth) status |= STATUS.queueFull;
-          else {
-            due.push(axon);
-            queuedTimes[place]!.push(start + Math.floor(axon / ports) - firstRow + timing.deliver);
-          }
-        }
-        const rows = count === 0 ? 1 : Math.floor((firstAxon[neuron]! + count - 1) / ports) - firstRow + 1;
-        freed[shown.length - 1] = start;
-        delivered = start + rows;
-        sweep.deliveries?.push(neuron, start, rows);
+        delivered = start + deliver(step, neuron, start);
+        if (k + 1 === spikes || Math.floor(fired[k + 1]! / lanes) !== group) sweep.frees(start);
       }
     }
-    const lastEntry = groups > 0 ? enter(groups - 1) : barrier + 1 - timing.groupToSpikes;
+    const lastEntry = groups > 0 ? sweep.enter(groups - 1) : barrier + 1 - timing.groupToSpikes;
     return Math.max(lastEntry + timing.groupToSpikes, delivered + timing.deliveryDrain);
+  }
+
+  /** Puts a neuron's axons into their queues, a row (one axon a port) a cycle from `start` on; returns how many cycles that takes. */
+  function deliver(step: number, neuron: number, start: number): number {
+    const from = firstAxon[neuron]!;
+    const to = from + axonCount[neuron]!;
+    const firstRow = Math.floor(from / ports);
+    for (let axon = from; axon < to; axon++) {
+      const place = (axon % ports) * delaySlots + ((step + axonDelay[axon]!) % delaySlots);
+      const before = queued[place]!;
+      if (before === queueDepth) status |= STATUS.queueFull;
+      else {
+        queued[place] = before + 1;
+        queuedAxons[place]![before] = axon;
+        queuedTimes[place]![before] = start + Math.floor(axon / ports) - firstRow + timing.deliver;
+      }
+    }
+    const rows = to === from ? 1 : Math.floor((to - 1) / ports) - firstRow + 1;
+    traceDeliveries?.push(neuron, start, rows);
+    return rows;
   }
 
   function putPotentials(): void {
@@ -292,8 +275,7 @@ export function createCycleModel(program: Program, read: ReadRequest = READ_NOTH
     started.fill(-Infinity);
     spuEnd.fill(0);
     lastIssue.fill(-Infinity);
-    for (const list of queuedAxons) list.length = 0;
-    for (const list of queuedTimes) list.length = 0;
+    queued.fill(0);
     unit.begin(steps);
     let operations = 0;
     let internal = 0;
@@ -303,23 +285,23 @@ export function createCycleModel(program: Program, read: ReadRequest = READ_NOTH
     barrier = 1;
     for (let step = 0; step < total; step++) {
       const start = barrier;
-      issued.length = 0;
+      issues = 0;
       traceIssues = trace && [];
       traceRows = trace && [];
+      traceDeliveries = trace && [];
       inputStep();
       internalStep(step % delaySlots);
       let quiet = 0;
       for (let q = 0; q < ports; q++) quiet = Math.max(quiet, inputsEnd[q]! + 1, lastIssue[q]! + 1);
       for (let p = 0; p < spus; p++) quiet = Math.max(quiet, spuEnd[p]! + timing.spuDrain);
       barrier = Math.max(quiet + timing.quietToBarrier, merged + 2, start + timing.leastStep);
-      for (const axon of issued) operations += axonOperations[axon]!;
+      for (let i = 0; i < issues; i++) operations += axonOperations[issued[i]!]!;
 
       const spikes = unit.step(addUp(), fired);
       internal += spikes;
       const stepWord = (step & 0x3fff) << 16;
       for (let k = 0; k < spikes; k++) if (unit.recorded[fired[k]!]) put(stepWord | fired[k]!);
-      const sweep = { waits: 0, deliveries: trace && [] };
-      merged = mergeTimes(step, spikes, sweep);
+      merged = mergeTimes(step, spikes);
       if (range.everyStep && range.count > 0) {
         putPotentials();
         merged = readEnd(merged);
@@ -334,7 +316,7 @@ export function createCycleModel(program: Program, read: ReadRequest = READ_NOTH
         sweepStart: groups > 0 ? barrier + 1 : -1,
         sweepEnd: groups > 0 ? barrier + groups + sweep.waits : -1,
         sweepWaits: sweep.waits,
-        deliveries: sweep.deliveries ?? [],
+        deliveries: traceDeliveries ?? [],
         merged,
       });
     }

@@ -42,6 +42,8 @@ export function createNeuronModel(program: Program): NeuronModel {
   const refractory = new Uint16Array(neurons);
   const wait = classes.map(() => 0);
   const left = classes.map(() => 0);
+  // Of each class in this step: 0 it rests, 1 it is computed, 2 for the first time.
+  const active = classes.map(() => 0);
   let total = 0;
 
   const model: NeuronModel = {
@@ -59,13 +61,12 @@ export function createNeuronModel(program: Program): NeuronModel {
     step(sums, fired) {
       let spikes = 0;
       let lost = false;
-      const active = classes.map((_, k) => {
+      for (let k = 0; k < classes.length; k++) {
         const now = wait[k] === 0 && left[k]! > 0;
-        const first = now && left[k] === total;
+        active[k] = !now ? 0 : left[k] === total ? 2 : 1;
         wait[k] = wait[k] === 0 ? (program.stretch - 1) & STEP_MASK : wait[k]! - 1;
         if (now) left[k]!--;
-        return first ? 2 : Number(now);
-      });
+      }
       for (const { kind, from, to } of runs) {
         if (active[kind] === 0) {
           // Nothing arrives at a neuron that rests, unless the program is wrong: then it is lost as in the hardware.
