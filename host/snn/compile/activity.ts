@@ -7,9 +7,14 @@ import { spikesAt, type SpikeTrain } from '../spike-train.js';
 import type { Lowered } from './lower.js';
 
 export interface Activity {
-  /** [steps + 1] into `bundle`: the bundles that are due in each observed machine step; one that is due twice stands twice. */
+  /** Machine steps of one sample; the observed steps are those of whole samples, one after another. */
+  readonly steps: number;
+  /** [observed + 1] into `bundle`: the bundles that are due in each observed machine step; one that is due twice stands twice. */
   readonly stepStart: Uint32Array;
   readonly bundle: Uint32Array;
+  /** [observed + 1] into `fired`: the neurons that fire in each observed machine step, ascending. */
+  readonly firedStart: Uint32Array;
+  readonly fired: Uint32Array;
   /** [bundles]: how often each is due in a machine step, on average. */
   readonly rate: Float64Array;
   /** Calibration inputs, or the prior. */
@@ -23,44 +28,91 @@ export interface Calibration {
   readonly samples?: number;
 }
 
-/** Share of the bundles that are due in a step of the prior: what was measured on digits is 2 to 20 %. */
+/** Share of inputs and neurons that spike in a step of the prior: what was measured on digits is 2 to 20 %. */
 const PRIOR_RATE = 0.1;
-const PRIOR_STEPS = 64;
+const PRIOR_STEPS = 16;
+const PRIOR_SAMPLES = 4;
 /** Entries of `bundle` at most: a partition is not better for having seen more. */
 const MOST_ENTRIES = 2 ** 20;
 
 export function priorActivity(lowered: Lowered, seed: number): Activity {
   const random = seededRandom(seed);
-  const stepStart = new Uint32Array(PRIOR_STEPS + 1);
-  const due: number[] = [];
-  for (let step = 0; step < PRIOR_STEPS && due.length < MOST_ENTRIES; step++) {
-    for (let b = 0; b < lowered.bundles; b++) if (random.uniform() < PRIOR_RATE) due.push(b);
-    stepStart[step + 1] = due.length;
+  const { stretch, maxSkew, inputs, neurons } = lowered;
+  const log = new ActivityLog(lowered, stretch * (PRIOR_STEPS - 1) + maxSkew + 1);
+  for (let sample = 0; sample < PRIOR_SAMPLES && log.room; sample++) {
+    const due: number[][] = Array.from({ length: log.steps }, () => []);
+    const send = (source: number, step: number): void => {
+      for (let b = lowered.firstBundle[source]!; b < lowered.firstBundle[source + 1]!; b++)
+        due[step + lowered.delay[b]!]?.push(b);
+    };
+    const fired: number[][] = [];
+    for (let m = 0; m < log.steps; m++) {
+      const active = m % stretch === 0 && m / stretch < PRIOR_STEPS;
+      for (let source = 0; active && source < inputs; source++) if (random.uniform() < PRIOR_RATE) send(source, m);
+      const now: number[] = [];
+      for (let n = 0; n < neurons; n++) {
+        const c = lowered.classes[lowered.neuronClass[n]!]!;
+        const since = m - c.skew;
+        if (!c.spiking || since < 0 || since % stretch !== 0 || since / stretch >= PRIOR_STEPS) continue;
+        if (random.uniform() >= PRIOR_RATE) continue;
+        now.push(n);
+        send(inputs + n, m);
+      }
+      fired.push(now);
+    }
+    due.forEach((bundles, m) => log.add(bundles, fired[m]!));
   }
-  return {
-    stepStart,
-    bundle: Uint32Array.from(due),
-    rate: new Float64Array(lowered.bundles).fill(PRIOR_RATE),
-    measured: false,
-  };
+  return log.done(false);
 }
 
 /** Runs the lowered network, in machine steps and plain integers, on each calibration sample. */
 export function measureActivity(lowered: Lowered, { inputs, samples = 32 }: Calibration): Activity {
-  const trains = Object.entries(inputs);
-  const batch = Math.min(samples, ...trains.map(([, train]) => train.batch));
-  const steps = Math.max(...trains.map(([, train]) => train.steps));
-  const starts: number[] = [0];
-  const due: number[] = [];
-  for (let sample = 0; sample < batch && due.length < MOST_ENTRIES; sample++) {
-    simulate(lowered, inputs, sample, steps, (bundles) => {
-      for (const b of bundles) due.push(b);
-      starts.push(due.length);
-    });
+  const trains = Object.values(inputs);
+  const batch = Math.min(samples, ...trains.map((train) => train.batch));
+  const steps = Math.max(...trains.map((train) => train.steps));
+  const log = new ActivityLog(lowered, lowered.stretch * (steps - 1) + lowered.maxSkew + 1);
+  for (let sample = 0; sample < batch && log.room; sample++)
+    simulate(lowered, inputs, sample, steps, (bundles, fired) => log.add(bundles, fired));
+  return log.done(true);
+}
+
+class ActivityLog {
+  readonly steps: number;
+  readonly #lowered: Lowered;
+  readonly #stepStart: number[] = [0];
+  readonly #bundle: number[] = [];
+  readonly #firedStart: number[] = [0];
+  readonly #fired: number[] = [];
+
+  constructor(lowered: Lowered, steps: number) {
+    this.#lowered = lowered;
+    this.steps = steps;
   }
-  const rate = new Float64Array(lowered.bundles);
-  for (const b of due) rate[b]! += 1 / Math.max(1, starts.length - 1);
-  return { stepStart: Uint32Array.from(starts), bundle: Uint32Array.from(due), rate, measured: true };
+
+  get room(): boolean {
+    return this.#bundle.length < MOST_ENTRIES;
+  }
+
+  add(bundles: readonly number[], fired: readonly number[]): void {
+    for (const b of bundles) this.#bundle.push(b);
+    for (const n of fired) this.#fired.push(n);
+    this.#stepStart.push(this.#bundle.length);
+    this.#firedStart.push(this.#fired.length);
+  }
+
+  done(measured: boolean): Activity {
+    const rate = new Float64Array(this.#lowered.bundles);
+    for (const b of this.#bundle) rate[b]! += 1 / Math.max(1, this.#stepStart.length - 1);
+    return {
+      steps: this.steps,
+      stepStart: Uint32Array.from(this.#stepStart),
+      bundle: Uint32Array.from(this.#bundle),
+      firedStart: Uint32Array.from(this.#firedStart),
+      fired: Uint32Array.from(this.#fired),
+      rate,
+      measured,
+    };
+  }
 }
 
 export interface Simulated {
@@ -76,7 +128,7 @@ export function simulate(
   inputs: Readonly<Record<string, SpikeTrain>>,
   sample: number,
   steps: number,
-  eachStep: (dueBundles: readonly number[]) => void = () => {},
+  eachStep: (dueBundles: readonly number[], fired: readonly number[]) => void = () => {},
 ): Simulated {
   const { stretch, maxSkew, classes, neurons } = lowered;
   const total = stretch * (steps - 1) + maxSkew + 1;
@@ -102,7 +154,7 @@ export function simulate(
       for (let k = lowered.firstSynapse[b]!; k < lowered.firstSynapse[b + 1]!; k++)
         sum[lowered.post[k]!]! += lowered.weight[k]! << shift;
     }
-    eachStep(due[m]!);
+    const fired: number[] = [];
     for (let n = 0; n < neurons; n++) {
       const c = classes[lowered.neuronClass[n]!]!;
       const since = m - c.skew;
@@ -117,8 +169,10 @@ export function simulate(
       v[n] = c.subtract ? next - c.threshold : c.resetValue;
       waiting[n] = c.refractorySteps;
       spikes.push([m, n]);
+      fired.push(n);
       send(lowered.inputs + n, m);
     }
+    eachStep(due[m]!, fired);
   }
   return { potentials: v, spikes };
 }

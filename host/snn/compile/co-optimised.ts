@@ -5,10 +5,11 @@
  * annealing, every synapse goes to the SPU that is least loaded when its source is active, and the cycle model (without calibration
  * inputs: the estimator) picks among the candidates, the simple strategies among them.
  */
+import { TuttiError } from '../../errors.js';
 import { spusPerPort, type MachineConfig } from '../machine/config.js';
 import { seededRandom } from '../random.js';
 import type { Activity } from './activity.js';
-import { estimate } from './estimate.js';
+import { sourcesOf } from './estimate.js';
 import { overflows } from './fit.js';
 import { layOut, type Partition } from './layout.js';
 import type { Lowered } from './lower.js';
@@ -27,18 +28,17 @@ const PASSES = 2;
 
 export const coOptimised: PartitionStrategy = (request) => {
   const { lowered, machine, activity } = request;
-  const cyclesOf = (partition: Partition): number =>
-    request.cyclesOf === undefined
-      ? estimate(lowered, machine, partition, activity).cycles
-      : (request.cyclesOf(partition) ?? Infinity);
+  const cyclesOf = (partition: Partition): number => request.cyclesOf(partition) ?? Infinity;
   const work = sourceWork(lowered, activity);
   const candidates: { partition: Partition; cycles: number }[] = [];
   const offer = (make: () => Partition): void => {
     let partition: Partition;
     try {
       partition = make();
-    } catch {
-      return; // Too few accumulators for it; another candidate may need fewer.
+    } catch (error) {
+      // Too few accumulators for it; another candidate may need fewer.
+      if (error instanceof TuttiError && error.code === 'LIMIT_EXCEEDED') return;
+      throw error;
     }
     candidates.push({ partition, cycles: cyclesOf(partition) });
   };
@@ -80,13 +80,11 @@ function sourceWork(lowered: Lowered, activity: Activity): SourceWork {
   const sources = lowered.inputs + lowered.neurons;
   const synapses = new Uint32Array(sources);
   const bundles = new Uint32Array(sources);
-  const sourceOf = new Uint32Array(lowered.bundles);
   for (let s = 0; s < sources; s++) {
     const from = lowered.firstBundle[s]!;
     const until = lowered.firstBundle[s + 1]!;
     bundles[s] = until - from;
     synapses[s] = lowered.firstSynapse[until]! - lowered.firstSynapse[from]!;
-    sourceOf.fill(s, from, until);
   }
   let steps = activity.stepStart.length - 1;
   while (steps > 1 && activity.stepStart[steps]! > MOST_DUE) steps--;
@@ -100,7 +98,7 @@ function sourceWork(lowered: Lowered, activity: Activity): SourceWork {
     for (let i = activity.stepStart[step]!; i < activity.stepStart[step + 1]!; i++)
       dueIn[next[activity.bundle[i]!]!++] = step;
   }
-  return { sources, synapses, bundles, sourceOf, dueStart, dueIn, steps };
+  return { sources, synapses, bundles, sourceOf: sourcesOf(lowered), dueStart, dueIn, steps };
 }
 
 /** Sources with synapses, but at most `most` per bundle. */

@@ -15,8 +15,11 @@ export interface PartitionRequest {
   readonly seed: number;
   /** Which bundles are active together. */
   readonly activity: Activity;
-  /** The cycles that a partition takes on the calibration inputs, by the cycle model; undefined where it does not fit the machine. */
-  readonly cyclesOf?: ((partition: Partition) => number | undefined) | undefined;
+  /**
+   * The cycles of a sample with a partition: on the calibration inputs by the cycle model, else by the estimator; undefined where it
+   * was found not to fit the machine.
+   */
+  cyclesOf(partition: Partition): number | undefined;
 }
 
 export type PartitionStrategy = (request: PartitionRequest) => Partition;
