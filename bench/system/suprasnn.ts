@@ -1,9 +1,10 @@
-/** `npm run bench:suprasnn [-- --quick] [--json] [--only mnist,strategies,rtl,engines,speech,nmnist]`. */
+/** `npm run bench:suprasnn [-- --quick] [--json] [--only mnist,strategies,rtl,engines,speech,speech-machine,nmnist]`. */
 import { runBenchmark, type BenchContext } from '../report.js';
 import { benchNmnist } from './nmnist.js';
 import { benchProgramEngine } from './program-engine.js';
 import { benchRtl } from './rtl.js';
 import { benchSpeech } from './speech.js';
+import { benchSupraSpeech } from './suprasnn-speech.js';
 import { benchSupraMnist } from './suprasnn-mnist.js';
 import { benchStrategies } from './suprasnn-strategies.js';
 
@@ -13,6 +14,7 @@ const parts: Readonly<Record<string, (context: BenchContext) => Promise<void>>> 
   rtl: benchRtl,
   engines: benchProgramEngine,
   speech: benchSpeech,
+  'speech-machine': benchSupraSpeech,
   nmnist: benchNmnist,
 };
 
