@@ -36,6 +36,7 @@ const REFRACTORY_AT: usize = 36;
 const FIRED_AT: usize = 40;
 const QUEUE_COUNT_AT: usize = 44;
 const QUEUE_AT: usize = 48;
+const RUN_END_AT: usize = 56;
 
 // Head of a sample's scratch, in bytes: the barrier's words, the status, then for every thread how many of its neurons fired.
 const STATUS: usize = 32;
@@ -353,6 +354,7 @@ function updateNeurons(step: i32, steps: i32, from: i32, to: i32): i32 {
   const sums = scratch + (<usize>load<u32>(tables, SUMS_AT) << 2);
   const potentials = scratch + (<usize>load<u32>(tables, POTENTIALS_AT) << 2);
   const times = scratch + (<usize>load<u32>(tables, REFRACTORY_AT) << 2);
+  const runEnds = tables + (<usize>load<u32>(tables, RUN_END_AT) << 2);
   const list = scratch + ((<usize>load<u32>(tables, FIRED_AT) + <usize>from) << 2);
   const stretch = load<i32>(program, STRETCH);
   const unused = 32 - load<i32>(program, POTENTIAL_BITS);
@@ -362,8 +364,7 @@ function updateNeurons(step: i32, steps: i32, from: i32, to: i32): i32 {
   for (let n = from; n < to;) {
     const kind = load<u32>(words + (<usize>n << 2)) >>> 26;
     // Neurons of one class are neighbours nearly always.
-    let end = n + 1;
-    while (end < to && load<u32>(words + (<usize>end << 2)) >>> 26 == kind) end++;
+    const end = min(to, load<i32>(runEnds + (<usize>n << 2)));
     const c = classes + <usize>kind * CLASS_BYTES;
     const since = step - load<i32>(c, 20);
     if (since < 0 || since % stretch != 0 || since / stretch >= steps) {

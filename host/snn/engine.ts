@@ -3,15 +3,17 @@
  * a device, survives the loss of devices: it moves to another one and runs the work again from host memory.
  */
 import { DeviceLostError, throwIfAborted, TuttiError } from '../errors.js';
-import type { Device, DeviceKind, LongCallOptions } from '../device/device.js';
+import type { Device, LongCallOptions } from '../device/device.js';
 import type { CompileOptions } from './compile/compile.js';
 import { fanOut, countSynapses } from './connectivity.js';
+import { createResidence, type EngineHome } from './engine-home.js';
 import { automaticStrategy, layProjection, populationOf, strategiesFor, type Strategy } from './engine-plan.js';
 import { checkRequest, type CheckedRequest, type RunRequest } from './engine-request.js';
 import { runOnState, type RunOutputs, type RunPosition } from './engine-run.js';
 import { createDeviceState, type DeviceState, type Snapshot } from './engine-state.js';
 import { type NetworkDescription, type Population, type Projection, type SpikingNetwork } from './network.js';
 import { joinTrains, sliceTrain, type SpikeTrain } from './spike-train.js';
+import { countSynapticEvents } from './synaptic-events.js';
 import { defineNetwork } from './validate.js';
 
 /**
@@ -19,6 +21,12 @@ import { defineNetwork } from './validate.js';
  * the first run's own data and keeps the fastest.
  */
 export type StrategyChoice = 'auto' | 'measure' | Strategy;
+
+/**
+ * 'scatter': kernel by kernel. 'machine': compiled for a synapse machine (docs/suprasnn.md) and run as a program; for fixed-point networks
+ * without currents, and no run continues another. 'measure': tries both on the first run and keeps the faster.
+ */
+export type Execution = 'scatter' | 'machine' | 'measure';
 
 export interface EngineOptions extends LongCallOptions {
   /** Largest number of samples in one run. Default 1. */
@@ -34,29 +42,11 @@ export interface EngineOptions extends LongCallOptions {
   readonly stretchBytes?: number;
   /** With a pool: how many devices may be lost during one run before it fails. Default 5. */
   readonly maxReplays?: number;
-  /**
-   * 'scatter' (default): kernel by kernel. 'machine': compiled for a synapse machine, and run as a program; a device of kind 'fpga' runs
-   * nothing else. 'measure': both on the first run, and the faster one from then on. The last two are for fixed-point networks.
-   */
-  readonly execution?: 'scatter' | 'machine' | 'measure';
+  /** Default: 'machine' on devices of kind 'fpga', which run nothing else; otherwise 'scatter'. */
+  readonly execution?: Execution;
   /** For 'machine' and 'measure': machine, partition strategy, calibration. A board's own machine comes before `machine`. */
   readonly compile?: CompileOptions;
 }
-
-/** What the engine needs of a device pool. */
-export interface DeviceSource {
-  lease(request: {
-    kind?: DeviceKind | readonly DeviceKind[];
-    count?: number;
-    bytes?: number;
-    signal?: AbortSignal;
-  }): Promise<{ readonly devices: readonly Device[]; release(): void }>;
-}
-
-/** Where an engine runs: on a device of the caller's, or on whatever a pool lends. */
-export type EngineHome =
-  | { readonly device: Device; readonly pool?: never }
-  | { readonly pool: DeviceSource; readonly kind?: DeviceKind | readonly DeviceKind[]; readonly device?: never };
 
 export interface RunResult extends RunOutputs {
   readonly steps: number;
@@ -74,7 +64,9 @@ export interface SpikingEngine {
   /** The device that it is on at the moment. */
   readonly device: Device;
   readonly batch: number;
-  /** The strategy of each projection; after 'measure' the one that won. */
+  /** How it runs the network; what was measured to be faster, once that has been measured. */
+  readonly execution: 'scatter' | 'machine';
+  /** The strategy of each projection ('scatter' only); after 'measure' the one that won. */
   readonly strategies: Readonly<Record<string, Strategy>>;
   /**
    * Runs the network; runs asked for at the same time wait for each other. Inputs may be reused once it resolves.
@@ -104,28 +96,12 @@ export async function createEngine(
   const batch = positiveWhole(options.batch ?? 1, 'batch');
   const stretchBytes = positiveWhole(options.stretchBytes ?? DEFAULT_STRETCH_BYTES, 'stretchBytes');
   const maxReplays = positiveWhole(options.maxReplays ?? 5, 'maxReplays');
-  if (home.device === undefined && typeof home.pool?.lease !== 'function') {
-    throw new TuttiError('OPTION_INVALID', 'createEngine needs { device } or { pool } as its second argument', {
-      where: 'home',
-    });
-  }
-  const { execution = 'scatter' } = options;
-  if (execution !== 'scatter' && execution !== 'machine' && execution !== 'measure') {
-    throw new TuttiError(
-      'OPTION_INVALID',
-      `execution must be 'scatter', 'machine' or 'measure', got ${JSON.stringify(execution)}`,
-      { where: 'execution' },
-    );
-  }
-  const onBoard = home.device === undefined ? home.kind === 'fpga' : home.device.kind === 'fpga';
-  if (execution === 'machine' || onBoard) {
-    const { createMachineEngine } = await import('./machine-engine.js');
-    return createMachineEngine(network, home, options);
-  }
-  if (execution === 'measure') {
-    const { createMeasuredEngine } = await import('./machine-engine.js');
-    const scatter = await createEngine(network, home, { ...options, execution: 'scatter' });
-    return createMeasuredEngine(network, home, scatter, options);
+  const execution = executionOn(home, options.execution);
+  if (execution !== 'scatter') {
+    const { createMachineEngine, createMeasuredEngine } = await import('./machine-engine.js');
+    return execution === 'machine'
+      ? createMachineEngine(network, home, options)
+      : createMeasuredEngine(network, home, options, createEngine);
   }
   const choices = resolveChoices(network, options.strategy ?? 'auto');
   const strategies = new Map(network.projections.map((p) => [p.name, firstStrategy(network, p, choices.get(p.name)!)]));
@@ -141,47 +117,12 @@ export async function createEngine(
     (network.populations as readonly Population[]).map(({ name }) => [name, fanOutOf(network, name)]),
   );
 
-  let release = (): void => {};
-  let state: DeviceState | undefined;
-  let lastDevice: Device | undefined;
-
-  const drop = (): void => {
-    try {
-      state?.release();
-    } catch {
-      // The device is gone, and its buffers with it.
-    }
-    state = undefined;
-    release();
-    release = () => {};
-  };
-
-  /** The state on a live device; made anew after a loss. */
-  const ready = async (call: LongCallOptions): Promise<DeviceState> => {
-    if (state !== undefined) return state;
-    let device: Device;
-    if (home.device !== undefined) device = home.device;
-    else {
-      const lease = await home.pool.lease({
-        count: 1,
-        bytes: estimateBytes(network, strategies, batch),
-        ...(home.kind === undefined ? {} : { kind: home.kind }),
-        ...(call.signal === undefined ? {} : { signal: call.signal }),
-      });
-      release = () => lease.release();
-      device = lease.devices[0]!;
-    }
-    lastDevice = device;
-    try {
-      const made = createDeviceState(device, network, batch, strategies, { ...call, decayFree });
-      state = made;
-      await device.warmup(made.kernels, call);
-      return made;
-    } catch (error) {
-      drop();
-      throw error;
-    }
-  };
+  const residence = createResidence<DeviceState>(home, {
+    what: `network "${network.name}"`,
+    maxReplays,
+    bytes: () => estimateBytes(network, strategies, batch),
+    make: (device, call) => createDeviceState(device, network, batch, strategies, { ...call, decayFree }),
+  });
 
   // Where the state on the device stands, and how to get there again.
   let position: RunPosition = { step: 0, history: new Map() };
@@ -195,45 +136,39 @@ export async function createEngine(
   const execute = async (asked: CheckedRequest, call: LongCallOptions): Promise<RunOutputs> => {
     const request = home.pool === undefined ? asked : ownCopy(asked);
     const from: RunPosition = request.continues ? position : { step: 0, history: new Map() };
-    for (let losses = 0; ; losses++) {
-      try {
-        const driven = [...request.currents.keys()].find((name) => state?.decayFree.has(name));
-        if (driven !== undefined) {
-          // The decay-free form has no place for a current; from here on the general one is used.
-          if (request.continues) {
-            throw new TuttiError(
-              'INPUT_INVALID',
-              `inputs.${driven}: a run that continues cannot begin to drive a population that ran without current so far; create the engine with neurons: 'general'`,
-              { where: `inputs.${driven}` },
-            );
-          }
-          decayFree = false;
-          drop();
+    return residence.surviving(async () => {
+      const driven = [...request.currents.keys()].find((name) => residence.state?.decayFree.has(name));
+      if (driven !== undefined) {
+        // The decay-free form has no place for a current; from here on the general one is used.
+        if (request.continues) {
+          throw new TuttiError(
+            'INPUT_INVALID',
+            `inputs.${driven}: a run that continues cannot begin to drive a population that ran without current so far; create the engine with neurons: 'general'`,
+            { where: `inputs.${driven}` },
+          );
         }
-        const had = state !== undefined;
-        const on = await ready(call);
-        if (!had && request.continues) await rebuild(on, call);
-        if (unmeasured.length > 0) {
-          await measure(network, on, request, unmeasured, stretchBytes, call);
-          unmeasured = [];
-          on.strategies.forEach((strategy, name) => strategies.set(name, strategy));
-        }
-        const outputs = await runOnState(network, on, request, from, stretchBytes, call);
-        const end = from.step + request.steps;
-        const history = lastSpikes(on, request, from);
-        if (home.pool !== undefined) {
-          snapshot = request.continues ? await on.snapshot(end, request.batch) : undefined;
-          fresh = request.continues ? undefined : request;
-        }
-        position = { step: end, history };
-        lastBatch = request.batch;
-        return outputs;
-      } catch (error) {
-        if (!(error instanceof DeviceLostError) || home.pool === undefined || losses + 1 >= maxReplays) throw error;
-        drop();
-        throwIfAborted(call.signal, `running network "${network.name}"`);
+        decayFree = false;
+        residence.drop();
       }
-    }
+      const had = residence.state !== undefined;
+      const on = await residence.ready(call);
+      if (!had && request.continues) await rebuild(on, call);
+      if (unmeasured.length > 0) {
+        await measure(network, on, request, unmeasured, stretchBytes, call);
+        unmeasured = [];
+        on.strategies.forEach((strategy, name) => strategies.set(name, strategy));
+      }
+      const outputs = await runOnState(network, on, request, from, stretchBytes, call);
+      const end = from.step + request.steps;
+      const history = lastSpikes(on, request, from);
+      if (home.pool !== undefined) {
+        snapshot = request.continues ? await on.snapshot(end, request.batch) : undefined;
+        fresh = request.continues ? undefined : request;
+      }
+      position = { step: end, history };
+      lastBatch = request.batch;
+      return outputs;
+    }, call);
   };
 
   /** Brings a new device to where the lost one stood. */
@@ -262,14 +197,14 @@ export async function createEngine(
     try {
       const outputs = await execute(checked, call);
       const seconds = (performance.now() - began) / 1000;
-      const synapticEvents = countEvents(checked, outputs, fanOuts);
+      const synapticEvents = countSynapticEvents(fanOuts, checked.trains, outputs.spikeCounts);
       return { ...outputs, steps: checked.steps, batch: checked.batch, firstStep, synapticEvents, seconds };
     } catch (error) {
       // The state on the device is somewhere in the middle of a run.
       lastBatch = undefined;
       snapshot = undefined;
       fresh = undefined;
-      if (error instanceof DeviceLostError) drop();
+      if (error instanceof DeviceLostError) residence.drop();
       throw error;
     }
   };
@@ -277,22 +212,16 @@ export async function createEngine(
   const close = async (): Promise<void> => {
     closed = true;
     await queue;
-    drop();
+    residence.drop();
   };
 
-  for (let losses = 1; ; losses++) {
-    try {
-      await ready(options);
-      break;
-    } catch (error) {
-      if (!(error instanceof DeviceLostError) || home.pool === undefined || losses >= maxReplays) throw error;
-    }
-  }
+  await residence.surviving(() => residence.ready(options), options);
   return {
     network,
     batch,
+    execution: 'scatter',
     get device() {
-      return lastDevice!;
+      return residence.device!;
     },
     get strategies() {
       return Object.fromEntries(strategies);
@@ -305,6 +234,26 @@ export async function createEngine(
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** @throws TuttiError OPTION_INVALID */
+function executionOn(home: EngineHome, asked: Execution | undefined): Execution {
+  const kinds = home.device === undefined ? [home.kind ?? []].flat() : [home.device.kind];
+  const board = kinds.includes('fpga');
+  const execution = asked ?? (board ? 'machine' : 'scatter');
+  if (execution !== 'scatter' && execution !== 'machine' && execution !== 'measure') {
+    throw new TuttiError(
+      'OPTION_INVALID',
+      `execution must be 'scatter', 'machine' or 'measure', got ${JSON.stringify(execution)}`,
+      { where: 'execution' },
+    );
+  }
+  if (!board || execution === 'machine') return execution;
+  throw new TuttiError(
+    'OPTION_INVALID',
+    `execution is '${execution}', but a device of kind 'fpga' runs programs only: leave it out, or ask for other devices`,
+    { where: 'execution' },
+  );
 }
 
 function positiveWhole(value: number, where: string): number {
@@ -374,22 +323,6 @@ function fanOutOf(network: SpikingNetwork, name: string): Float64Array {
     fanOut(projection, size, populationOf(network, projection.to).size).forEach((count, pre) => (sum[pre]! += count));
   }
   return sum;
-}
-
-function countEvents(request: CheckedRequest, outputs: RunOutputs, fanOuts: ReadonlyMap<string, Float64Array>): number {
-  let events = 0;
-  for (const [name, { index, ids }] of request.trains) {
-    const out = fanOuts.get(name)!;
-    for (let at = 0; at < index.length; at += 2) {
-      const start = index[at]!;
-      for (let k = start; k < start + index[at + 1]!; k++) events += out[ids[k]!]!;
-    }
-  }
-  for (const [name, counts] of Object.entries(outputs.spikeCounts)) {
-    const out = fanOuts.get(name)!;
-    for (let i = 0; i < counts.length; i++) if (counts[i] !== 0) events += counts[i]! * out[i % out.length]!;
-  }
-  return events;
 }
 
 /** A caller may reuse its arrays after a run, but the run may have to be made again later. */

@@ -5,7 +5,8 @@
 export { defineNetwork } from './validate.js';
 export type * from './network.js';
 export { createEngine } from './engine.js';
-export type { DeviceSource, EngineHome, EngineOptions, RunResult, SpikingEngine, StrategyChoice } from './engine.js';
+export type { EngineOptions, Execution, RunResult, SpikingEngine, StrategyChoice } from './engine.js';
+export type { DeviceSource, EngineHome } from './engine-home.js';
 export type { Strategy } from './engine-plan.js';
 export type { MembraneRequest, RunRequest } from './engine-request.js';
 export type { MembraneTrace, RunOutputs } from './engine-run.js';
@@ -32,6 +33,8 @@ export type { SeededRandom } from './random.js';
 export { countSynapses, toDense, toRows } from './connectivity.js';
 export type { Rows } from './connectivity.js';
 export { loadNetwork, saveNetwork } from './file.js';
+export { readNir, readNirGraph, readNirNetwork, writeNir } from './nir/load.js';
+export type { Hdf5Library, NirGraph, NirNetwork, NirNode, NirOptions, NirReadOptions } from './nir/index.js';
 export { parseIdx } from '../files/idx.js';
 export type { IdxArray } from '../files/idx.js';
 export { encodeShd, readShd } from '../files/shd.js';

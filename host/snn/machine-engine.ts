@@ -1,18 +1,21 @@
-/** A spiking engine that compiles its network for a synapse machine and runs the program: `createEngine` with `execution`, or on a board. */
+/** Spiking engines that compile their network for a synapse machine and run the program: what `execution` of `createEngine` chooses. */
 import { TuttiError } from '../errors.js';
 import type { Device, LongCallOptions } from '../device/device.js';
-import { compileNetwork } from './compile/compile.js';
-import type { EngineHome, EngineOptions, RunResult, SpikingEngine } from './engine.js';
+import { compileNetwork, type CompileOptions } from './compile/compile.js';
+import type { EngineHome } from './engine-home.js';
+import type { EngineOptions, Execution, RunResult, SpikingEngine } from './engine.js';
 import type { RunRequest } from './engine-request.js';
 import type { MachineConfig } from './machine/config.js';
-import type { SpikingNetwork } from './network.js';
+import type { Program } from './machine/program.js';
+import type { Population, SpikingNetwork } from './network.js';
 import { createProgramEngine, type ProgramRunResult } from './program-engine.js';
+import { invalid, sliceTrain, type SpikeTrain } from './spike-train.js';
 
 /** Where no hardware sets limits: memories as large as words can address. */
 const BOUNDLESS: MachineConfig = {
-  spus: 16,
+  spus: 1,
   ports: 1,
-  lanes: 8,
+  lanes: 4,
   weightBits: 8,
   weights: 256,
   operations: 2 ** 24,
@@ -27,7 +30,24 @@ const BOUNDLESS: MachineConfig = {
   potentialBits: 30,
 };
 
-/** @throws TuttiError NETWORK_INVALID, LIMIT_EXCEEDED (a network that does not fit the device's machine), OPTION_INVALID */
+/** In software SPUs are only ways to divide the work: one per thread, and enough for their accumulators and operations. */
+function softwareMachine(network: SpikingNetwork, threads: number): MachineConfig {
+  const neurons = (network.populations as readonly Population[])
+    .filter(({ model }) => model !== 'input')
+    .reduce((sum, { size }) => sum + size, 0);
+  const least = Math.max(
+    threads,
+    neurons / BOUNDLESS.accumulators,
+    network.synapses / (0.75 * BOUNDLESS.operations),
+    1,
+  );
+  return { ...BOUNDLESS, spus: Math.min(64, 2 ** Math.ceil(Math.log2(least))) };
+}
+
+/**
+ * Compiles for the machine that the device is, else for `compile.machine`, else for one without limits.
+ * @throws TuttiError NETWORK_INVALID, LIMIT_EXCEEDED (a network that does not fit the machine), and what `createProgramEngine` throws
+ */
 export async function createMachineEngine(
   network: SpikingNetwork,
   home: EngineHome,
@@ -39,29 +59,33 @@ export async function createMachineEngine(
       `network "${network.name}" is float32; the synapse machine computes in integers: quantise it first (quantiseNetwork)`,
       { where: 'numeric' },
     );
-  const { batch = 1, maxReplays } = options;
-  const programs = new Map<string, ReturnType<typeof compileNetwork>>();
-  const programFor = (device: Device): ReturnType<typeof compileNetwork> => {
-    const machine = device.capabilities.machine ?? options.compile?.machine ?? BOUNDLESS;
-    const key = JSON.stringify(machine);
+  const { batch = 1, maxReplays, signal } = options;
+  const programs = new Map<string, Program>();
+  const programFor = ({ capabilities }: Device): Program => {
+    const given = capabilities.machine ?? options.compile?.machine;
+    const choice: CompileOptions =
+      given === undefined
+        ? { strategy: 'by-post', ...options.compile, machine: softwareMachine(network, capabilities.threads) }
+        : { ...options.compile, machine: given };
+    const key = JSON.stringify(choice.machine);
     let program = programs.get(key);
     if (program === undefined) {
-      program = compileNetwork(network, { ...options.compile, machine });
+      program = compileNetwork(network, { ...choice, ...(signal === undefined ? {} : { signal }) });
       programs.set(key, program);
     }
     return program;
   };
-  // What does not fit is found out now, not in the first run.
-  if (home.device !== undefined) programFor(home.device);
   const engine = await createProgramEngine(programFor, home, {
     batch,
     ...(maxReplays === undefined ? {} : { maxReplays }),
+    ...(signal === undefined ? {} : { signal }),
   });
   return {
     network,
     batch,
+    execution: 'machine',
     get device() {
-      return engine.device!;
+      return engine.device;
     },
     strategies: {},
     run: (request: RunRequest, call?: LongCallOptions): Promise<ProgramRunResult> => engine.run(request, call),
@@ -70,52 +94,114 @@ export async function createMachineEngine(
   };
 }
 
+/** A first run is tried over this many steps at most. */
+const MEASURED_STEPS = 64;
+const MEASURED_ROUNDS = 3;
+
 /**
- * Both ways of running a fixed-point network on one home; the first run is made on both, twice, and the faster one is kept. What the machine
- * cannot run (or not in this way: currents, runs that continue) goes to the scatter engine.
+ * Runs as the scatter engine does until the first run whose inputs are all spikes; tries both ways on that one, one after the other, so that one
+ * device is enough; and keeps the faster. A run that only the scatter engine can make brings that back.
  */
 export async function createMeasuredEngine(
   network: SpikingNetwork,
   home: EngineHome,
-  scatter: SpikingEngine,
   options: EngineOptions,
+  createEngine: (network: SpikingNetwork, home: EngineHome, options: EngineOptions) => Promise<SpikingEngine>,
 ): Promise<SpikingEngine> {
-  let machine: SpikingEngine | undefined;
-  try {
-    machine = await createMachineEngine(network, home, options);
-  } catch (error) {
-    if (!(error instanceof TuttiError) || (error.code !== 'NETWORK_INVALID' && error.code !== 'LIMIT_EXCEEDED'))
-      throw error;
-  }
-  let chosen = machine === undefined ? scatter : undefined;
-  const time = async (engine: SpikingEngine, request: RunRequest, call?: LongCallOptions) => {
-    const first = await engine.run(request, call);
-    const second = await engine.run(request, call);
-    return { result: second, seconds: Math.min(first.seconds, second.seconds) };
+  const create = (execution: Execution): Promise<SpikingEngine> =>
+    createEngine(network, home, { ...options, execution });
+  let engine = await create('scatter');
+  let alive = true;
+  let unmeasured = network.numeric === 'fixed';
+  let closed = false;
+  let queue: Promise<unknown> = Promise.resolve();
+
+  const change = async (execution: Execution): Promise<void> => {
+    alive = false;
+    await engine.close();
+    engine = await create(execution);
+    alive = true;
   };
-  const run = async (request: RunRequest, call?: LongCallOptions): Promise<RunResult> => {
-    const plain =
-      request.continue !== true && Object.values(request.inputs ?? {}).every(({ kind }) => kind === 'spikes');
-    if (!plain) return scatter.run(request, call);
-    if (chosen !== undefined) return chosen.run(request, call);
-    const [a, b] = [await time(scatter, request, call), await time(machine!, request, call)];
-    chosen = b.seconds < a.seconds ? machine! : scatter;
-    return chosen === scatter ? a.result : b.result;
+  const time = async (trial: RunRequest, call: LongCallOptions): Promise<number> => {
+    let best = Infinity;
+    for (let round = 0; round < MEASURED_ROUNDS; round++)
+      best = Math.min(best, (await engine.run(trial, { signal: call.signal })).seconds);
+    return best;
+  };
+  const measure = async (request: RunRequest, call: LongCallOptions): Promise<void> => {
+    const trial = shortened(request);
+    if (engine.execution !== 'scatter') await change('scatter');
+    const scatter = await time(trial, call);
+    try {
+      await change('machine');
+      if ((await time(trial, call)) < scatter) return;
+    } catch (error) {
+      // What no machine can run, or not in this much memory, is run as before.
+      if (!(error instanceof TuttiError) || !PASSED_OVER.includes(error.code)) throw error;
+    }
+    await change('scatter');
+  };
+  const run = async (request: RunRequest, call: LongCallOptions): Promise<RunResult> => {
+    if (closed)
+      throw new TuttiError('DEVICE_CLOSED', `the engine of network "${network.name}" was closed; create a new one`);
+    // A change that was aborted or refused left nothing.
+    if (!alive) await change('scatter');
+    const currents = Object.values(request.inputs ?? {}).some((input) => input?.kind === 'current');
+    if (request.continue === true && engine.execution === 'machine') {
+      throw invalid(
+        'continue',
+        "cannot be: the run before was made on a machine, which was measured to be faster; create the engine with execution: 'scatter'",
+      );
+    }
+    if (currents && engine.execution === 'machine') await change('scatter');
+    if (unmeasured && !currents && request.continue !== true) {
+      await measure(request, call);
+      unmeasured = false;
+    }
+    return engine.run(request, call);
   };
   const close = async (): Promise<void> => {
-    await Promise.all([scatter.close(), machine?.close()]);
+    closed = true;
+    await queue;
+    await engine.close();
   };
   return {
     network,
-    batch: scatter.batch,
+    batch: engine.batch,
+    get execution() {
+      return engine.execution;
+    },
     get device() {
-      return scatter.device;
+      return engine.device;
     },
     get strategies() {
-      return scatter.strategies;
+      return engine.strategies;
     },
-    run,
+    run(request, call = {}) {
+      const result = queue.then(() => run(request, call));
+      queue = result.catch(() => {});
+      return result;
+    },
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+const PASSED_OVER: readonly string[] = ['NETWORK_INVALID', 'LIMIT_EXCEEDED', 'MEMORY_REFUSED', 'KERNEL_UNSUPPORTED'];
+
+/** The first steps of a request; what is wrong with it is for the engines to say. */
+function shortened(request: RunRequest): RunRequest {
+  const inputs = request.inputs as Readonly<Record<string, SpikeTrain>> | undefined;
+  const longest = request.steps ?? Math.max(0, ...Object.values(inputs ?? {}).map((train) => train?.steps ?? 0));
+  if (inputs === undefined || !(longest > MEASURED_STEPS)) return request;
+  return {
+    ...request,
+    steps: MEASURED_STEPS,
+    inputs: Object.fromEntries(
+      Object.entries(inputs).map(([name, train]) => [
+        name,
+        train.steps > MEASURED_STEPS ? sliceTrain(train, 0, MEASURED_STEPS) : train,
+      ]),
+    ),
   };
 }

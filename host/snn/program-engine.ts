@@ -3,25 +3,19 @@
  * device is of kind 'fpga'. Requests and results are those of the spiking engine, and the results are the same to the bit.
  */
 import { DeviceLostError, throwIfAborted, TuttiError } from '../errors.js';
-import type { Device, DeviceBuffer, LongCallOptions } from '../device/device.js';
-import { OUTPUT_CUT, programTables, runProgram } from '../kernels/machine/index.js';
-import { checkRequest, type CheckedRequest, type RunRequest } from './engine-request.js';
-import type { EngineHome, RunResult } from './engine.js';
-import { checkedSteps, inputWords } from './machine/input-words.js';
-import type { ReadRequest } from './machine/load-words.js';
-import { explainStatus, outputBound, readOutput, type SampleOutput } from './machine/output-words.js';
-import { encodeProgram } from './machine/program-file.js';
+import type { Device, LongCallOptions } from '../device/device.js';
+import { createResidence, type EngineHome } from './engine-home.js';
+import { checkRequest, type RunRequest } from './engine-request.js';
+import type { RunResult } from './engine.js';
+import { spusPerPort } from './machine/config.js';
 import type { Program } from './machine/program.js';
 import type { SpikingNetwork } from './network.js';
-import { collectOutputs } from './program-outputs.js';
+import { runOnProgramState, type MachineFigures } from './program-run.js';
+import { createProgramState, type ProgramState } from './program-state.js';
+import { invalid } from './spike-train.js';
+import { countSynapticEvents } from './synaptic-events.js';
 
-/** What a run costs on the machine. */
-export interface MachineFigures {
-  /** [batch]; 0 on devices that have no cycles. */
-  readonly cycles: Uint32Array;
-  /** [batch]: synaptic operations. */
-  readonly operations: Uint32Array;
-}
+export type { MachineFigures } from './program-run.js';
 
 export interface ProgramRunResult extends RunResult {
   readonly machine: MachineFigures;
@@ -30,24 +24,26 @@ export interface ProgramRunResult extends RunResult {
 export interface ProgramEngineOptions extends LongCallOptions {
   /** Largest number of samples in one run. Default 1. */
   readonly batch?: number;
+  /** Bytes of outputs and scratch held on the device for the samples that run at a time. Default 64 MiB. */
+  readonly bufferBytes?: number;
   /** With a pool: how many devices may be lost during one run before it fails. Default 5. */
   readonly maxReplays?: number;
 }
 
 export interface ProgramEngine {
-  /** The program that it ran last, or will run first. */
-  readonly program: Program | undefined;
-  /** The device that it is on at the moment; undefined before a pool has lent one. */
-  readonly device: Device | undefined;
+  /** The one for the device that it is on. */
+  readonly program: Program;
+  /** The device that it is on at the moment. */
+  readonly device: Device;
   readonly batch: number;
   /**
    * As `SpikingEngine.run`; every run starts afresh, populations cannot be driven by currents, and spikes are there of those populations
    * that the program records.
    * @throws TuttiError INPUT_INVALID, LIMIT_EXCEEDED (steps; a sum that left its width, a queue that was full), ABORTED, MEMORY_REFUSED,
-   *   DEVICE_CLOSED, KERNEL_UNSUPPORTED (a program for another machine); DeviceLostError without a pool
+   *   DEVICE_CLOSED, KERNEL_UNSUPPORTED (a program for another machine); DeviceLostError without a pool, or when the pool cannot help
    */
   run(request: RunRequest, options?: LongCallOptions): Promise<ProgramRunResult>;
-  /** Waits for runs in progress. Idempotent. The device stays open. */
+  /** Waits for runs in progress, then releases all device memory (and the lease). Idempotent. The device stays open. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -55,143 +51,84 @@ export interface ProgramEngine {
 /** A program, or what makes the one for a device that is about to run it. */
 export type ProgramSource = Program | ((device: Device) => Program | Promise<Program>);
 
-/** Words of outputs and scratch of the samples that are on a device at a time. */
-const CHUNK_WORDS = 2 ** 22;
-/** Tags tell samples apart; they are 16 bits wide. */
-const MOST_SAMPLES = 2 ** 15;
+const DEFAULT_BUFFER_BYTES = 2 ** 26;
 
-/** @throws TuttiError OPTION_INVALID */
+/**
+ * Puts a program on a device.
+ * @throws TuttiError OPTION_INVALID, FILE_INVALID (a program that is not sound), MEMORY_REFUSED, LIMIT_EXCEEDED, ABORTED, and what a
+ *   source throws; nothing stays allocated then
+ */
 export async function createProgramEngine(
   source: ProgramSource,
   home: EngineHome,
   options: ProgramEngineOptions = {},
 ): Promise<ProgramEngine> {
-  const { batch = 1, maxReplays = 5 } = options;
-  for (const [where, value] of Object.entries({ batch, maxReplays })) {
+  const { batch = 1, maxReplays = 5, bufferBytes = DEFAULT_BUFFER_BYTES } = options;
+  for (const [where, value] of Object.entries({ batch, maxReplays, bufferBytes })) {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new TuttiError('OPTION_INVALID', `${where} must be a whole number of at least 1, got ${String(value)}`, {
         where,
       });
   }
-  if (home.device === undefined && typeof home.pool?.lease !== 'function')
-    throw new TuttiError('OPTION_INVALID', 'createProgramEngine needs { device } or { pool } as its second argument', {
-      where: 'home',
-    });
-  let loaded: Loaded | undefined;
-  let device = home.device;
+  let program: Program;
   let closed = false;
   let queue: Promise<unknown> = Promise.resolve();
-
-  const loadFor = async (on: Device): Promise<Loaded> => {
-    if (typeof source !== 'function') return (loaded ??= prepare(source));
-    // One that was made for a machine serves every device that has the same.
-    const key = JSON.stringify(on.capabilities.machine ?? on.kind);
-    if (loaded?.key !== key) loaded = { ...prepare(await source(on)), key };
-    return loaded;
-  };
-
-  const runOn = async (on: Device, request: RunRequest, call: LongCallOptions): Promise<ProgramRunResult> => {
-    const began = performance.now();
-    const { program, words, tables, stateWords, shell, recorded, fanOut } = await loadFor(on);
-    if (request.continue === true) throw invalid('continue', 'a machine starts every sample afresh; run it as a whole');
-    const checked = checkRequest(shell, batch, request);
-    const driven = [...checked.currents.keys()][0];
-    if (driven !== undefined)
-      throw invalid(`inputs.${driven}`, 'a machine takes spikes, not currents; use createEngine');
-    const total = checkedSteps(program, checked.steps);
-    const read = rangeOf(program, checked);
-    const outputWords = outputBound(recorded, total, read);
-    const chunk = Math.max(1, Math.min(MOST_SAMPLES, Math.floor(CHUNK_WORDS / (outputWords + stateWords))));
-    const samples: SampleOutput[] = [];
-    const held: DeviceBuffer[] = [];
-    const upload = (data: Uint32Array, label: string): DeviceBuffer => {
-      const buffer = on.allocate(data.byteLength, label);
-      held.push(buffer);
-      on.write(buffer, data);
-      return buffer;
-    };
-    try {
-      const [programBuffer, tableBuffer] = [upload(words, 'program'), upload(tables, 'program tables')];
-      for (let first = 0; first < checked.batch; first += chunk) {
-        throwIfAborted(call.signal, `running program "${program.name}"`);
-        const count = Math.min(chunk, checked.batch - first);
-        const inputs = Array.from({ length: count }, (_, b) =>
-          inputWords(program, checked.trains, first + b, { steps: checked.steps, tag: b }),
-        );
-        const starts = new Uint32Array(count + 1);
-        inputs.forEach(({ length }, b) => (starts[b + 1] = starts[b]! + length));
-        const joined = new Uint32Array(starts[count]!);
-        inputs.forEach((part, b) => joined.set(part, starts[b]));
-        const keep = held.length;
-        const made = {
-          program: programBuffer,
-          tables: tableBuffer,
-          inputs: upload(joined, 'input words'),
-          inputStart: upload(starts, 'input index'),
-          outputs: on.allocate(4 * count * outputWords, 'output words'),
-          state: on.allocate(4 * count * stateWords, 'machine state'),
-        };
-        held.push(made.outputs, made.state);
-        const { first: readFirst, count: readCount, everyStep } = read;
-        const scalars = { batch: count, steps: checked.steps, outputWords, readFirst, readCount, stateWords };
-        await on.run([runProgram({ ...made, ...scalars, everyStep: Number(everyStep) })], { signal: call.signal });
-        const outputs = new Uint32Array(await on.read(made.outputs));
-        for (let b = 0; b < count; b++)
-          samples.push(checkedSample(program, outputs, b * outputWords, outputWords, total, read, first + b));
-        for (const buffer of held.splice(keep)) buffer.release();
-        call.onProgress?.({ done: first + count, total: checked.batch, what: `samples of ${program.name}` });
-      }
-    } finally {
-      for (const buffer of held) releaseQuietly(buffer);
-    }
-    const collected = collectOutputs(program, checked, read, samples);
-    return {
-      ...collected,
-      steps: checked.steps,
-      batch: checked.batch,
-      firstStep: 0,
-      synapticEvents: countEvents(program, fanOut, checked, collected.spikeCounts),
-      seconds: (performance.now() - began) / 1000,
-      machine: {
-        cycles: Uint32Array.from(samples, ({ cycles }) => cycles),
-        operations: Uint32Array.from(samples, ({ operations }) => operations),
-      },
-    };
-  };
+  /** What is worked out once for a program. */
+  const facts = new WeakMap<Program, ProgramFacts>();
+  const residence = createResidence<ProgramState>(home, {
+    what: 'a program',
+    maxReplays,
+    bytes: () => 0,
+    make: async (device) => {
+      program = typeof source === 'function' ? await source(device) : source;
+      return createProgramState(device, program);
+    },
+  });
 
   const run = async (request: RunRequest, call: LongCallOptions): Promise<ProgramRunResult> => {
-    if (closed) throw new TuttiError('DEVICE_CLOSED', 'the program engine was closed; create a new one');
-    throwIfAborted(call.signal, 'running a program');
-    if (home.device !== undefined) return runOn(home.device, request, call);
-    for (let losses = 0; ; losses++) {
-      const lease = await home.pool.lease({
-        count: 1,
-        ...(home.kind === undefined ? {} : { kind: home.kind }),
-        ...(call.signal === undefined ? {} : { signal: call.signal }),
-      });
-      device = lease.devices[0]!;
-      try {
-        return await runOn(device, request, call);
-      } catch (error) {
-        if (!(error instanceof DeviceLostError) || losses + 1 >= maxReplays) throw error;
-        // The pool hears of the loss in the same moments; the dead device must not be leased again.
-        await device.lost;
-      } finally {
-        lease.release();
-      }
+    if (closed)
+      throw new TuttiError('DEVICE_CLOSED', `the engine of program "${program.name}" was closed; create a new one`);
+    throwIfAborted(call.signal, `running program "${program.name}"`);
+    if (request.continue === true)
+      throw invalid('continue', 'cannot be: a machine starts every sample afresh; run it as a whole');
+    const driven = Object.entries(request.inputs ?? {}).find(([, input]) => input?.kind === 'current');
+    if (driven !== undefined)
+      throw invalid(`inputs.${driven[0]}`, "is a current, but a machine takes spikes; use execution: 'scatter'");
+    const began = performance.now();
+    try {
+      return await residence.surviving(async () => {
+        const state = await residence.ready(call);
+        let known = facts.get(state.program);
+        if (known === undefined) facts.set(state.program, (known = factsOf(state.program)));
+        const checked = checkRequest(known.shell, batch, request);
+        const outputs = await runOnProgramState(state, checked, bufferBytes, call);
+        return {
+          ...outputs,
+          steps: checked.steps,
+          batch: checked.batch,
+          firstStep: 0,
+          synapticEvents: countSynapticEvents(known.fanOuts, checked.trains, outputs.spikeCounts),
+          seconds: (performance.now() - began) / 1000,
+        };
+      }, call);
+    } catch (error) {
+      if (error instanceof DeviceLostError) residence.drop();
+      throw error;
     }
   };
 
   const close = async (): Promise<void> => {
     closed = true;
     await queue;
+    residence.drop();
   };
+  await residence.surviving(() => residence.ready(options), options);
   return {
     get program() {
-      return loaded?.program ?? (typeof source === 'function' ? undefined : source);
+      return program;
     },
     get device() {
-      return device;
+      return residence.device!;
     },
     batch,
     run(request, call = {}) {
@@ -204,24 +141,15 @@ export async function createProgramEngine(
   };
 }
 
-interface Loaded {
-  readonly key?: string;
-  readonly program: Program;
-  readonly words: Uint32Array;
-  readonly tables: Uint32Array;
-  readonly stateWords: number;
-  /** What requests are checked against: the program's populations. */
+interface ProgramFacts {
+  /** What requests are checked against. */
   readonly shell: SpikingNetwork;
-  /** Neurons whose spikes are put out. */
-  readonly recorded: number;
-  readonly fanOut: ReadonlyMap<string, Float64Array>;
+  /** Synapses that leave each neuron of each population. */
+  readonly fanOuts: ReadonlyMap<string, Float64Array>;
 }
 
-function prepare(program: Program): Loaded {
-  const words = encodeProgram(program);
-  const { words: tables, stateWords } = programTables(words);
-  const recorded = program.neuronClass.reduce((sum, c) => sum + Number(program.classes[c]!.record), 0);
-  return { program, words, tables, stateWords, shell: shellOf(program), recorded, fanOut: fanOutOf(program) };
+function factsOf(program: Program): ProgramFacts {
+  return { shell: shellOf(program), fanOuts: fanOutsOf(program) };
 }
 
 /** A network of the program's populations without projections, complete enough for a request to be checked. */
@@ -235,7 +163,7 @@ function shellOf({ name, populations, synapses, maxSteps }: Program): SpikingNet
     projections: [],
     populations: populations.map(({ name: who, model, size }) =>
       model === 'input'
-        ? { name: who, model, size, shape: undefined, maxSpikesPerStep: 2 ** 24 }
+        ? { name: who, model, size, shape: undefined, maxSpikesPerStep: Infinity }
         : {
             ...{ name: who, model, size, shape: undefined, leakShift: 0, bias: 0, initial: 0 },
             threshold: model === 'li' ? undefined : 0,
@@ -247,10 +175,9 @@ function shellOf({ name, populations, synapses, maxSteps }: Program): SpikingNet
   };
 }
 
-/** Synapses that leave each neuron of each population. */
-function fanOutOf(program: Program): Map<string, Float64Array> {
+function fanOutsOf(program: Program): Map<string, Float64Array> {
   const { ports } = program.machine;
-  const perPort = program.machine.spus / ports;
+  const perPort = spusPerPort(program.machine);
   const ofAxon = new Float64Array(program.axons);
   program.spus.forEach(({ rowCount }, p) => {
     for (let row = 0; row < rowCount.length; row++) ofAxon[row * ports + Math.floor(p / perPort)]! += rowCount[row]!;
@@ -271,69 +198,4 @@ function fanOutOf(program: Program): Map<string, Float64Array> {
       return [name, sums];
     }),
   );
-}
-
-function countEvents(
-  program: Program,
-  fanOut: ReadonlyMap<string, Float64Array>,
-  request: CheckedRequest,
-  counts: Readonly<Record<string, Uint32Array>>,
-): number {
-  let events = 0;
-  for (const { name, size } of program.populations) {
-    const out = fanOut.get(name)!;
-    const train = request.trains.get(name);
-    if (train !== undefined) {
-      for (let at = 0; at < train.index.length; at += 2)
-        for (let k = train.index[at]!; k < train.index[at]! + train.index[at + 1]!; k++) events += out[train.ids[k]!]!;
-    }
-    counts[name]?.forEach((count, i) => (events += count * out[i % size]!));
-  }
-  return events;
-}
-
-/** The neuron ids whose potentials are wanted, as one range. */
-function rangeOf(program: Program, { membranes, final }: CheckedRequest): ReadRequest {
-  let [first, end] = [Infinity, 0];
-  for (const name of [...membranes.keys(), ...final]) {
-    const { firstNeuron, size } = program.populations.find((p) => p.name === name)!;
-    first = Math.min(first, firstNeuron);
-    end = Math.max(end, firstNeuron + size);
-  }
-  return end === 0
-    ? { first: 0, count: 0, everyStep: false }
-    : { first, count: end - first, everyStep: membranes.size > 0 };
-}
-
-/** @throws TuttiError LIMIT_EXCEEDED naming what did not hold, DEVICE_FAILED for words that are none of a machine */
-function checkedSample(
-  program: Program,
-  words: Uint32Array,
-  at: number,
-  outputWords: number,
-  total: number,
-  read: ReadRequest,
-  sample: number,
-): SampleOutput {
-  const output = readOutput(words.subarray(at, at + outputWords), 0, total, read);
-  if (output.status === 0) return output;
-  const said = explainStatus(output.status);
-  if (output.status & OUTPUT_CUT) said.push('it put out more than it can');
-  throw new TuttiError(
-    'LIMIT_EXCEEDED',
-    `program "${program.name}", sample ${sample}: ${said.join('; ')}; compile it for a machine with more accumulatorBits, potentialBits or queue (this one has ${program.machine.accumulatorBits}, ${program.machine.potentialBits}, ${program.machine.queue})`,
-    { where: `sample ${sample}`, facts: { status: output.status } },
-  );
-}
-
-function releaseQuietly(buffer: DeviceBuffer): void {
-  try {
-    buffer.release();
-  } catch {
-    // The device is gone, and its buffers with it.
-  }
-}
-
-function invalid(where: string, what: string): TuttiError {
-  return new TuttiError('INPUT_INVALID', `${where}: ${what}`, { where });
 }

@@ -172,7 +172,7 @@ describe('a program engine', () => {
       /"out", whose spikes the program does not put out; compile it with record: \["out"\]/,
     );
     const current = { kind: 'current' as const, frames: 1, batch: 1, neurons: 2, values: Int32Array.of(1, 1) };
-    await expect(engine.run({ inputs: { in: all, out: current } })).rejects.toThrow(/takes spikes, not currents/);
+    await expect(engine.run({ inputs: { in: all, out: current } })).rejects.toThrow(/a machine takes spikes/);
     await expect(engine.run({ inputs: {} })).rejects.toMatchObject({ code });
     const aborted = AbortSignal.abort();
     await expect(engine.run({ inputs: { in: all } }, { signal: aborted })).rejects.toMatchObject({ code: 'ABORTED' });

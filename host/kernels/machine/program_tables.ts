@@ -7,7 +7,7 @@ import { MACHINE_FIELDS, routingWords, spusPerPort, type MachineConfig } from '.
 import { HEADER, SPU_TABLE } from '../../snn/machine/program-file.js';
 import { CLASS_WORDS } from '../../snn/machine/stream.js';
 
-/** Word addresses in the head of the tables. Those named `...At` up to `mergeAt` hold addresses in the tables, the others in a sample's scratch. */
+/** Word addresses in the head of the tables. Those named `...At` up to `mergeAt`, and the last, hold addresses in the tables, the others in a sample's scratch. */
 export const TABLES = {
   /** [axons + 1] into the targets. */
   targetStartAt: 0,
@@ -32,7 +32,9 @@ export const TABLES = {
   queueAt: 12,
   /** Length of a sample's scratch. Its first `SCRATCH_HEAD` words are the bodies' own. */
   stateWords: 13,
-  end: 14,
+  /** [neurons], in the tables: end of the run of neighbours of one class to which a neuron belongs. */
+  runEndAt: 14,
+  end: 15,
 } as const;
 
 /** A row of an SPU, as an axon finds it. */
@@ -120,6 +122,12 @@ export function programTables(program: Uint32Array): ProgramTables {
     const skew = program[head('classesAt') + CLASS_WORDS * c + 5]!;
     if (skew >= 2 ** 14) throw refuse(`has a skew of ${skew} in class ${c}`);
   }
+  const runEnd = new Uint32Array(neurons);
+  for (let n = neurons - 1; n >= 0; n--) {
+    const same =
+      n + 1 < neurons && program[head('neuronsAt') + n]! >>> 26 === program[head('neuronsAt') + n + 1]! >>> 26;
+    runEnd[n] = same ? runEnd[n + 1]! : n + 1;
+  }
   const delaySlots = longestDelay + 1;
   const queueDepth = Math.min(
     machine.queue,
@@ -174,7 +182,9 @@ export function programTables(program: Uint32Array): ProgramTables {
     targetStart[axon + 1] = targets.length / TARGET.words;
   }
 
-  const words = new Uint32Array(TABLES.end + 2 + targetStart.length + targets.length + reach.length + merge.length);
+  const words = new Uint32Array(
+    Math.ceil(TABLES.end / 4) * 4 + targetStart.length + targets.length + reach.length + merge.length + neurons,
+  );
   let end = Math.ceil(TABLES.end / 4) * 4;
   const section = (data: ArrayLike<number>): number => {
     const start = end;
@@ -186,6 +196,7 @@ export function programTables(program: Uint32Array): ProgramTables {
   words[TABLES.targetStartAt] = section(targetStart);
   words[TABLES.reachAt] = section(reach);
   words[TABLES.mergeAt] = section(merge);
+  words[TABLES.runEndAt] = section(runEnd);
   words.set(
     [
       queueDepth,

@@ -7,7 +7,8 @@ import { throwIfAborted, TuttiError } from '../../errors.js';
 import type { LongCallOptions } from '../../device/device.js';
 import { toRows } from '../connectivity.js';
 import { floatConstants, type NeuronConstants } from '../dynamics.js';
-import { createEngine, type EngineHome } from '../engine.js';
+import { createEngine } from '../engine.js';
+import type { EngineHome } from '../engine-home.js';
 import {
   fires,
   type FixedNetwork,
