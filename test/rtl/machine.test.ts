@@ -13,7 +13,7 @@ import { END_WORDS, INPUT, inputLoad, MEMORY, OUTPUT, STATUS } from '../../host/
 import { CAPABILITIES_AT, IDENTIFICATION, REGISTER } from '../../host/fpga/register-map.js';
 import { parameterName } from '../../rtl/sim/sources.js';
 import { randomInput, randomProgram, type RandomInputOptions, type RandomProgramOptions } from './random-program.js';
-import { simulate, verilate, type SimulateOptions } from './verilate.js';
+import { simulate, verilate, type Simulated, type SimulateOptions } from './verilate.js';
 
 /** All small, so that everything that can overflow does. */
 const NARROW: MachineConfig = {
@@ -62,6 +62,15 @@ beforeAll(() => {
   for (const name of NAMES) binaries[name] = verilate(MACHINES[name]);
 }, 600_000);
 
+/** How often each cover point of the RTL was met in this file. */
+const covered = new Map<string, number>();
+
+function run(binary: string, input: Uint32Array, options?: SimulateOptions): Simulated {
+  const simulated = simulate(binary, input, options);
+  for (const [point, times] of simulated.covered) covered.set(point, (covered.get(point) ?? 0) + times);
+  return simulated;
+}
+
 const join32 = (...parts: readonly Uint32Array[]): Uint32Array => {
   const all = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
@@ -98,20 +107,20 @@ interface Case {
   readonly program: RandomProgramOptions;
   readonly inputs: readonly RandomInputOptions[];
   readonly read?: Partial<ReadRequest>;
-  readonly run?: SimulateOptions;
+  readonly options?: SimulateOptions;
 }
 
 /** Runs a case in the RTL and in the model, checks that they are equal, and returns the words. */
-function check({ name, program: made, inputs, read = {}, run = {} }: Case): Uint32Array {
+function check({ name, program: made, inputs, read = {}, options = {} }: Case): Uint32Array {
   const program = randomProgram(MACHINES[name], made);
   const range = { first: 0, count: Math.min(7, program.neurons), everyStep: false, ...read };
   const samples = inputs.map((options) => randomInput(program, options));
   const model = createCycleModel(program, range).run(join32(...samples));
-  const { words } = simulate(binaries[name], join32(loadWords(program, range), ...samples), {
+  const { words } = run(binaries[name], join32(loadWords(program, range), ...samples), {
     ends: samples.length,
-    ...run,
+    ...options,
   });
-  const stalled = (run.stallIn ?? 0) + (run.stallOut ?? 0) > 0;
+  const stalled = (options.stallIn ?? 0) + (options.stallOut ?? 0) > 0;
   const said = { name, made, inputs };
   if (stalled) expect(withoutCycles(words), JSON.stringify(said)).toEqual(withoutCycles(model));
   else expect(words, JSON.stringify(said)).toEqual(model);
@@ -130,7 +139,7 @@ describe.each(NAMES)('the %s machine', (name) => {
         program: { seed, stretch: 1 + (seed % 3), fanOut: 1 + seed },
         inputs: [1, 2, 3].map((k) => ({ seed: 100 * seed + k, steps: 1 + ((seed + k) % 5), rate: (busy * seed) / 12 })),
         read: { everyStep: seed % 3 === 0 },
-        run: { seed },
+        options: { seed },
       });
     }
   });
@@ -142,7 +151,7 @@ describe.each(NAMES)('the %s machine', (name) => {
         program: { seed: 50 + seed, stretch: 1 + (seed % 2), threshold: 30 },
         inputs: [1, 2].map((k) => ({ seed: 100 * seed + k, steps: 4, rate: busy / 2, bad: seed % 2 === 0 })),
         read: { everyStep: seed % 2 === 1 },
-        run: { seed, stallIn: [0, 200, 128, 30][seed % 4]!, stallOut: [250, 0, 128, 200][seed % 4]! },
+        options: { seed, stallIn: [0, 200, 128, 30][seed % 4]!, stallOut: [250, 0, 128, 200][seed % 4]! },
       });
     }
   });
@@ -153,7 +162,7 @@ describe.each(NAMES)('the %s machine', (name) => {
         name,
         program: { seed: 200 + seed, row: 60, axons: 20, fanOut: 3 },
         inputs: [{ seed, steps: 3, rate: 2 * busy }],
-        run: { seed },
+        options: { seed },
       });
     }
   });
@@ -165,7 +174,7 @@ describe.each(NAMES)('the %s machine', (name) => {
         name,
         program: { seed: 300 + seed, groups: neurons / lanes, threshold: 1, fanOut: 40 },
         inputs: [{ seed, steps: 4, rate: 5 }],
-        run: { seed },
+        options: { seed },
       });
     }
   });
@@ -188,7 +197,7 @@ it('a partial sum, merged sum or potential that leaves its width wraps, and is t
       name: 'narrow',
       program: { seed: 500 + seed, shift: 9, threshold: 2000 },
       inputs: [{ seed, steps: 6, rate: 10 }],
-      run: { seed },
+      options: { seed },
     });
     status |= statusOf(words);
   }
@@ -202,7 +211,7 @@ it('axons that find their queue full are dropped, and that is told', () => {
       name: 'narrow',
       program: { seed: 600 + seed, threshold: 10, fanOut: 20 },
       inputs: [{ seed, steps: 6, rate: 10 }],
-      run: { seed },
+      options: { seed },
     });
     status |= statusOf(words);
   }
@@ -218,7 +227,7 @@ describe('between samples', () => {
   it('words that begin nothing are told in the next sample', () => {
     const stray = Uint32Array.of(5, (INPUT.stepEnd << 30) >>> 0, (INPUT.begin << 30) >>> 0);
     const model = createCycleModel(program, read).run(join32(stray, sample, sample));
-    const { words } = simulate(binaries.odd, join32(loadWords(program, read), stray, sample, sample), { ends: 2 });
+    const { words } = run(binaries.odd, join32(loadWords(program, read), stray, sample, sample), { ends: 2 });
     expect(words).toEqual(model);
     expect(ends(words).map((k) => (words[k]! >>> 16) & 0x3fff)).toEqual([STATUS.badWord, 0]);
   });
@@ -231,7 +240,7 @@ describe('between samples', () => {
     ['a class that there is not', Uint32Array.of(inputLoad(MEMORY.classes, 0), 6 * ODD.classes, 1, 99)],
     ['classes from far beyond', Uint32Array.of(inputLoad(MEMORY.classes, 0), 0xfffffff0, 1, 99)],
   ])('a load of %s changes nothing and is told', (_, load) => {
-    const { words } = simulate(binaries.odd, join32(loadWords(program, read), load, sample));
+    const { words } = run(binaries.odd, join32(loadWords(program, read), load, sample));
     expect(statusOf(words)).toBe(STATUS.badWord);
     const copy = words.slice();
     copy[ends(words)[0]!]! &= ~(STATUS.badWord << 16);
@@ -246,7 +255,7 @@ describe('between samples', () => {
       ...[inputLoad(MEMORY.classes, 0), 6 * k + 1, 0],
     ]);
     const model = createCycleModel(other, read).run(sample);
-    expect(simulate(binaries.odd, join32(words, Uint32Array.from(patches), sample)).words).toEqual(model);
+    expect(run(binaries.odd, join32(words, Uint32Array.from(patches), sample)).words).toEqual(model);
     expect(model).not.toEqual(expected);
   });
 
@@ -254,14 +263,14 @@ describe('between samples', () => {
     const control = Uint32Array.of(inputLoad(MEMORY.control, 0), 3, 3, 1, 6, 1);
     const words = join32(sample, control, sample);
     const model = createCycleModel(program, read).run(words);
-    expect(simulate(binaries.odd, join32(loadWords(program, read), words), { ends: 2 }).words).toEqual(model);
+    expect(run(binaries.odd, join32(loadWords(program, read), words), { ends: 2 }).words).toEqual(model);
     expect(model.length).toBeGreaterThan(2 * expected.length);
   });
 
   it('a program takes the place of another', () => {
     const second = randomProgram(ODD, { seed: 8 });
     const input = randomInput(second, { seed: 2, steps: 4, rate: 20 });
-    const { words } = simulate(binaries.odd, join32(loadWords(program, read), sample, loadWords(second, read), input), {
+    const { words } = run(binaries.odd, join32(loadWords(program, read), sample, loadWords(second, read), input), {
       ends: 2,
     });
     expect(words).toEqual(join32(expected, createCycleModel(second, read).run(input)));
@@ -272,17 +281,17 @@ describe('between samples', () => {
     for (let k = 1; k < sample.length; k += 3) {
       // Input words are taken ahead of what is computed: the reset comes at any stage of a step.
       const words = join32(load, sample.subarray(0, k), sample);
-      expect(simulate(binaries.odd, words, { softResetAt: load.length + k, seed: k }).words).toEqual(expected);
+      expect(run(binaries.odd, words, { softResetAt: load.length + k, seed: k }).words).toEqual(expected);
     }
     const words = join32(load, sample, load.subarray(0, 40), load, sample);
     const options = { softResetAt: load.length + sample.length + 40, ends: 1 };
-    expect(simulate(binaries.odd, words, options).words).toEqual(expected);
+    expect(run(binaries.odd, words, options).words).toEqual(expected);
   });
 
   it('its registers tell what it is and what it did', () => {
     const load = loadWords(program, read);
     const stray = Uint32Array.of(5);
-    const { registers, words } = simulate(binaries.odd, join32(load, stray, sample, sample), { ends: 2 });
+    const { registers, words } = run(binaries.odd, join32(load, stray, sample, sample), { ends: 2 });
     expect(registers.get(REGISTER.identification)).toBe(IDENTIFICATION);
     expect(MACHINE_FIELDS.map((_, k) => registers.get(CAPABILITIES_AT + 4 * k))).toEqual(
       MACHINE_FIELDS.map((field) => ODD[field]),
@@ -293,6 +302,12 @@ describe('between samples', () => {
     expect(registers.get(REGISTER.errors)).toBe(STATUS.badWord);
     expect(registers.get(REGISTER.status)).toBe(undefined);
   });
+});
+
+it('everything that the RTL says can happen has happened above', () => {
+  const points = [...covered].map(([point, times]) => ({ point, met: times > 0 }));
+  expect(points.length).toBeGreaterThanOrEqual(13);
+  expect(points.filter(({ met }) => !met)).toEqual([]);
 });
 
 it('the defaults of the RTL are those of DEFAULT_MACHINE', () => {
