@@ -89,14 +89,17 @@ interface Hdf5Module {
 }
 
 let files = 0;
+/** Libraries in which a damaged file has ended in a Wasm trap: what they hold in memory is no longer sound. */
+const broken = new WeakSet();
 
 /**
  * @param bytes a whole file, e.g. shd_test.h5 (unpacked)
- * @throws TuttiError FILE_INVALID naming what is wrong or missing; OPTION_INVALID; DEVICE_UNAVAILABLE without h5wasm
+ * @throws TuttiError FILE_INVALID naming what is wrong or missing; OPTION_INVALID; DEVICE_UNAVAILABLE without h5wasm; DEVICE_FAILED when an
+ *   earlier file has broken h5wasm
  */
 export async function readShd(bytes: Uint8Array, options: ShdOptions = {}): Promise<ShdRecording[]> {
   const name = options.name ?? 'SHD file';
-  const { library, fs } = await loadHdf5(options.hdf5);
+  const { library, fs } = await loadSound(options.hdf5);
   const refuse = (what: string, cause?: unknown): TuttiError =>
     new TuttiError('FILE_INVALID', `${name} ${what}`, { where: name, cause });
   const module = (await library.ready) as unknown as Hdf5Module;
@@ -170,6 +173,7 @@ export async function readShd(bytes: Uint8Array, options: ShdOptions = {}): Prom
   } catch (cause) {
     if (cause instanceof TuttiError) throw cause;
     // The library throws strings, errors and Wasm traps.
+    if (cause instanceof WebAssembly.RuntimeError) broken.add(library);
     throw refuse(
       `is not a sound HDF5 file: ${cause instanceof Error ? cause.message : String(cause)}`.slice(0, 300),
       cause,
@@ -180,7 +184,7 @@ export async function readShd(bytes: Uint8Array, options: ShdOptions = {}): Prom
     } catch {
       // A damaged file need not close cleanly.
     }
-    fs.unlink(path);
+    if (!broken.has(library)) fs.unlink(path);
   }
 
   function recordingsOf({ shape }: Dataset, at: string): number {
@@ -220,6 +224,22 @@ export async function readShd(bytes: Uint8Array, options: ShdOptions = {}): Prom
       module.reclaim_vlen_memory_count(id, at, '', BigInt(address), [BigInt(count)]);
       module._free(address);
     }
+  }
+}
+
+async function loadSound(given: Hdf5Library | undefined): ReturnType<typeof loadHdf5> {
+  const failed = (cause?: unknown): TuttiError =>
+    new TuttiError(
+      'DEVICE_FAILED',
+      'h5wasm was broken by a damaged file that it read earlier; read HDF5 files in a new process or worker',
+      { where: 'h5wasm', cause },
+    );
+  try {
+    const loaded = await loadHdf5(given);
+    if (broken.has(loaded.library)) throw failed();
+    return loaded;
+  } catch (cause) {
+    throw cause instanceof TuttiError ? cause : failed(cause);
   }
 }
 
