@@ -55,10 +55,35 @@ export function createProgramState(device: Device, program: Program): ProgramSta
   try {
     const words = scope.upload('program', file);
     const derived = scope.upload('program tables', tables.words);
-    let inputs: DeviceBuffer | undefined;
-    let inputStart: DeviceBuffer | undefined;
-    let outputs: DeviceBuffer | undefined;
-    let scratch: DeviceBuffer | undefined;
+    const held: { inputs?: DeviceBuffer; inputStart?: DeviceBuffer; outputs?: DeviceBuffer; state?: DeviceBuffer } = {};
+    const grow = ({ samples, outputWords, ...batch }: SampleBatch): Required<typeof held> => {
+      held.inputs = scope.grow(held.inputs, 'input words', batch.inputs.byteLength);
+      held.inputStart = scope.grow(held.inputStart, 'input index', batch.inputStart.byteLength);
+      held.outputs = scope.grow(held.outputs, 'output words', 4 * samples * outputWords);
+      held.state = scope.grow(held.state, 'machine state', 4 * samples * stateWords);
+      return held as Required<typeof held>;
+    };
+    const clear = (): void => {
+      for (const part of ['inputs', 'inputStart', 'outputs', 'state'] as const) {
+        if (held[part] !== undefined) scope.release(held[part]);
+        delete held[part];
+      }
+      calls = undefined;
+    };
+    const fit = (batch: SampleBatch): Required<typeof held> => {
+      try {
+        return grow(batch);
+      } catch {
+        // Perhaps only not beside what was held for other samples.
+        clear();
+      }
+      try {
+        return grow(batch);
+      } catch (error) {
+        clear();
+        throw error;
+      }
+    };
     const state: ProgramState = {
       device,
       program,
@@ -66,11 +91,9 @@ export function createProgramState(device: Device, program: Program): ProgramSta
       spikeWords: FIRST_SPIKE_WORDS,
       pace: FIRST_PACE,
       sampleBytes: (outputWords) => 4 * (outputWords + stateWords + 1),
-      async execute({ samples, steps, outputWords, read, ...data }, { signal }) {
-        inputs = scope.grow(inputs, 'input words', data.inputs.byteLength);
-        inputStart = scope.grow(inputStart, 'input index', data.inputStart.byteLength);
-        outputs = scope.grow(outputs, 'output words', 4 * samples * outputWords);
-        scratch = scope.grow(scratch, 'machine state', 4 * samples * stateWords);
+      async execute(batch, { signal }) {
+        const { samples, steps, outputWords, read } = batch;
+        const { inputs, inputStart, outputs, state: scratch } = fit(batch);
         const key = [samples, steps, outputWords, read.first, read.count, read.everyStep].join();
         if (calls?.key !== key) {
           const buffers = { program: words, tables: derived, inputs, inputStart, outputs, state: scratch };
@@ -84,10 +107,10 @@ export function createProgramState(device: Device, program: Program): ProgramSta
           };
           calls = { key, list: [runProgram({ ...buffers, ...scalars, everyStep: Number(read.everyStep) })] };
         }
-        device.write(inputs, data.inputs);
-        device.write(inputStart, data.inputStart);
+        device.write(inputs, batch.inputs);
+        device.write(inputStart, batch.inputStart);
         const began = performance.now();
-        // Both are waited for, so that none is left to fail alone.
+        // Asked for at once: devices take operations in order. Both are waited for, so that none is left to fail alone.
         const running = device.run(calls.list, signal === undefined ? {} : { signal });
         const reading = device.read(outputs, 0, 4 * samples * outputWords);
         const [ran, got] = await Promise.allSettled([running, reading]);
