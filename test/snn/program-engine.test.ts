@@ -128,6 +128,10 @@ describe('on the RTL twin', () => {
     expect([...cycles].every((count) => count > 100 && count < 7500)).toBe(true);
     await engine.close();
     await scatter.close();
+    await expect(createEngine(sparse, { device }, { execution: 'scatter' })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      where: 'execution',
+    });
     await device.close();
   });
 
