@@ -1,13 +1,15 @@
 /**
  * `npm run rtl:synth [-- --machine spus=8,ports=2] [--json]`: what a machine takes of an XC7Z020, by Yosys.
- * `-- --fit`: synthesises the machines of runs.ts, and fits the resource model to them. `-- --ice40`: place and route on an iCE40.
+ * `-- --fit`: synthesises the machines of runs.ts, and fits the resource model to them; then `-- --table`
+ * writes them into rtl/README.md. `-- --ice40`: place and route on an iCE40.
  */
 import { parseArgs } from 'node:util';
 import { machineText, parseMachine } from '../../host/cli/snn/machine-option.js';
 import { estimateResources, fitsPart, XC7Z020 } from '../../host/fpga/resources.js';
 import { writeCoefficients } from './fit.js';
 import { ICE40_MACHINE, placeOnIce40 } from './ice40.js';
-import { updateRuns } from './runs.js';
+import { readRuns, updateRuns } from './runs.js';
+import { writeTable } from './table.js';
 import { synthesise } from './xc7.js';
 
 const { values } = parseArgs({
@@ -15,6 +17,7 @@ const { values } = parseArgs({
     machine: { type: 'string' },
     json: { type: 'boolean', default: false },
     fit: { type: 'boolean', default: false },
+    table: { type: 'boolean', default: false },
     ice40: { type: 'boolean', default: false },
   },
 });
@@ -23,7 +26,11 @@ const print = (result: unknown, lines: readonly string[]): void =>
 
 if (values.fit) {
   writeCoefficients(await updateRuns((line) => console.error(line)));
-  console.log('wrote rtl/synth/runs.json and host/fpga/resource-coefficients.ts; run npm run format');
+  console.log(
+    'wrote rtl/synth/runs.json and host/fpga/resource-coefficients.ts; `npm run rtl:synth -- --table` writes rtl/README.md',
+  );
+} else if (values.table) {
+  writeTable(readRuns().runs);
 } else if (values.ice40) {
   const timings = await placeOnIce40(values.machine === undefined ? ICE40_MACHINE : parseMachine(values.machine));
   const best = timings.reduce((a, b) => (a.megahertz > b.megahertz ? a : b));

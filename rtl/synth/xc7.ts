@@ -19,6 +19,7 @@ export interface Synthesised extends Resources {
 const LUTS: Readonly<Record<string, number>> = {
   ...{ LUT1: 1, LUT2: 1, LUT3: 1, LUT4: 1, LUT5: 1, LUT6: 1, INV: 1 },
   ...{ SRL16E: 1, SRLC16E: 1, SRLC32E: 1 },
+  ...{ RAM32X1S: 1, RAM64X1S: 1, RAM128X1S: 2, RAM256X1S: 4 },
   ...{ RAM32X1D: 2, RAM64X1D: 2, RAM128X1D: 4, RAM32M: 4, RAM64M: 4 },
 };
 const LUT_MEMORY = /^(RAM\d|SRL)/;
