@@ -84,26 +84,35 @@ function nextWithRoom(table: GroupTable, machine: MachineConfig, first: number, 
 }
 
 /**
- * Gives every group a home first when accumulators are scarce, so that no synapse is left without a place. Where every SPU can hold
- * all groups nothing is reserved.
+ * Gives every group homes first when accumulators are scarce, at most `most` of them and the same number each, so that no synapse is left without
+ * a place. Where every SPU can hold all groups nothing is reserved.
  */
-function reserve(table: GroupTable, machine: MachineConfig): void {
+function reserve(table: GroupTable, machine: MachineConfig, most: number): void {
   if (table.room >= table.groups) return;
-  if (table.room * machine.spus < table.groups) throw outOfAccumulators(machine, table.groups);
-  for (let group = 0; group < table.groups; group++) table.take(group % machine.spus, group);
+  const each = Math.min(most, Math.floor((table.room * machine.spus) / table.groups));
+  if (each === 0) throw outOfAccumulators(machine, table.groups);
+  let next = 0;
+  for (let group = 0; group < table.groups; group++)
+    for (let k = 0; k < each; k++) table.take(next++ % machine.spus, group);
 }
 
-/** Deals synapses in the order of the network: a bundle's go round, and the next bundle goes on where it stopped. */
+/**
+ * Deals synapses in the order of the network: a bundle's go round, and the next bundle goes on where it stopped. Where accumulators are
+ * scarce each group's go round its homes.
+ */
 const roundRobin: PartitionStrategy = ({ lowered, machine }) => {
   const placement = plainPlacement(lowered);
   const table = groupTable(machine, lowered.neurons);
-  reserve(table, machine);
+  reserve(table, machine, Infinity);
+  const scarce = table.room < table.groups;
   const spu = new Uint8Array(lowered.post.length);
-  let next = 0;
+  const next = new Uint8Array(scarce ? table.groups : 1);
   for (let k = 0; k < spu.length; k++) {
-    const p = nextWithRoom(table, machine, next, Math.floor(lowered.post[k]! / machine.lanes));
+    const group = Math.floor(lowered.post[k]! / machine.lanes);
+    const turn = scarce ? group : 0;
+    const p = nextWithRoom(table, machine, next[turn]!, group);
     spu[k] = p;
-    next = (p + 1) % machine.spus;
+    next[turn] = (p + 1) % machine.spus;
   }
   return { spu, placement };
 };
@@ -132,7 +141,8 @@ function atHome({ post }: Lowered, machine: MachineConfig, home: Uint8Array, pla
 /** All synapses of a source in one SPU; sources are dealt in turn. What an SPU cannot hold goes to the next one. */
 const byPre: PartitionStrategy = ({ lowered, machine }) => {
   const table = groupTable(machine, lowered.neurons);
-  reserve(table, machine);
+  // One home is enough: the others are taken where sources want them, the first sources first.
+  reserve(table, machine, 1);
   const spu = new Uint8Array(lowered.post.length);
   const { firstBundle, firstSynapse } = lowered;
   for (let source = 0; source + 1 < firstBundle.length; source++) {
