@@ -1,5 +1,5 @@
-// Event-driven convolution as an ordered gather: an invocation owns one post-synaptic neuron, walks the spike list and adds
-// the taps under which the spikes fall.
+// Event-driven convolution as an ordered gather: an invocation owns one position of four post-synaptic feature maps, walks the spike list and
+// adds the taps under which the spikes fall. A workgroup takes the list apart together, a tile at a time: (x, y, first tap of the channel).
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Params {
@@ -43,53 +43,102 @@ fn arriving(b: u32) -> vec2u {
   return vec2u(spikeIndex[pair], spikeIndex[pair] + spikeIndex[pair + 1u]);
 }
 
-// Index of the weight between a pre-synaptic and a post-synaptic neuron, or -1 when they do not touch.
-fn tap(pre: u32, post: u32) -> i32 {
-  let ox = post % params.outWidth;
-  let oy = (post / params.outWidth) % params.outHeight;
-  let oc = post / (params.outWidth * params.outHeight);
-  let ix = pre % params.inWidth;
-  let iy = (pre / params.inWidth) % params.inHeight;
-  let ic = pre / (params.inWidth * params.inHeight);
-  let kx = i32(ix + params.padX) - i32(ox * params.strideX);
-  let ky = i32(iy + params.padY) - i32(oy * params.strideY);
-  if (kx < 0 || ky < 0 || kx >= i32(params.kernelWidth) || ky >= i32(params.kernelHeight)) {
+var<workgroup> tile: array<vec3i, WORKGROUP_SIZE>;
+
+fn place(k: u32, end: u32, local: u32) {
+  if (k < end) {
+    let id = spikeIds[k];
+    let row = id / params.inWidth;
+    let channel = row / params.inHeight;
+    let taps = channel * params.kernelHeight * params.kernelWidth * params.outChannels;
+    tile[local] = vec3i(i32(id - row * params.inWidth), i32(row - channel * params.inHeight), i32(taps));
+  }
+}
+
+// The window of invocation n: its corner, the first of its four channels, and its position in a feature map.
+fn window(n: u32) -> vec4i {
+  let plane = params.outWidth * params.outHeight;
+  let position = n % plane;
+  let row = position / params.outWidth;
+  return vec4i(
+    i32((position - row * params.outWidth) * params.strideX) - i32(params.padX),
+    i32(row * params.strideY) - i32(params.padY),
+    i32(4u * (n / plane)),
+    i32(position),
+  );
+}
+
+// Index of the first weight between a spike and a window, or -1 when they do not touch.
+fn tap(spike: vec3i, corner: vec4i) -> i32 {
+  let kx = spike.x - corner.x;
+  let ky = spike.y - corner.y;
+  if (u32(kx) >= params.kernelWidth || u32(ky) >= params.kernelHeight) {
     return -1;
   }
-  return i32(((ic * params.kernelHeight + u32(ky)) * params.kernelWidth + u32(kx)) * params.outChannels + oc);
+  return spike.z + (ky * i32(params.kernelWidth) + kx) * i32(params.outChannels) + corner.z;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn convolveSpikesF32(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
-  let n = id.x;
-  if (n >= params.outChannels * params.outHeight * params.outWidth) {
-    return;
-  }
+fn convolveSpikesF32(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(local_invocation_index) local: u32,
+  @builtin(workgroup_id) group: vec3u,
+) {
+  let corner = window(id.x);
+  let channels = min(4, i32(params.outChannels) - corner.z);
+  let plane = params.outWidth * params.outHeight;
   let list = arriving(group.y);
-  let at = group.y * params.inputStride + params.inputOffset + n;
-  var sum = inputF32[at];
-  for (var k = list.x; k < list.y; k++) {
-    let w = tap(spikeIds[k], n);
-    if (w >= 0) {
-      sum += weightsF32[w];
-    }
+  let at = group.y * params.inputStride + params.inputOffset + u32(corner.z) * plane + u32(corner.w);
+  var sum: array<f32, 4>;
+  for (var c = 0; c < channels; c++) {
+    sum[c] = inputF32[at + u32(c) * plane];
   }
-  inputF32[at] = sum;
+  for (var first = list.x; first < list.y; first += WORKGROUP_SIZE) {
+    place(first + local, list.y, local);
+    workgroupBarrier();
+    let count = min(WORKGROUP_SIZE, list.y - first);
+    for (var k = 0u; k < count; k++) {
+      let w = tap(tile[k], corner);
+      if (w >= 0) {
+        for (var c = 0; c < channels; c++) {
+          sum[c] += weightsF32[w + c];
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var c = 0; c < channels; c++) {
+    inputF32[at + u32(c) * plane] = sum[c];
+  }
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn convolveSpikesI8(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
-  let n = id.x;
-  if (n >= params.outChannels * params.outHeight * params.outWidth) {
-    return;
-  }
+fn convolveSpikesI8(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(local_invocation_index) local: u32,
+  @builtin(workgroup_id) group: vec3u,
+) {
+  let corner = window(id.x);
+  let channels = min(4, i32(params.outChannels) - corner.z);
+  let plane = params.outWidth * params.outHeight;
   let list = arriving(group.y);
-  var sum = 0;
-  for (var k = list.x; k < list.y; k++) {
-    let w = tap(spikeIds[k], n);
-    if (w >= 0) {
-      sum += extractBits(i32(weightsI8[w / 4]), u32(w % 4) * 8u, 8u);
+  var sum: array<i32, 4>;
+  for (var first = list.x; first < list.y; first += WORKGROUP_SIZE) {
+    place(first + local, list.y, local);
+    workgroupBarrier();
+    let count = min(WORKGROUP_SIZE, list.y - first);
+    for (var k = 0u; k < count; k++) {
+      let w = tap(tile[k], corner);
+      if (w >= 0) {
+        for (var c = 0; c < channels; c++) {
+          sum[c] += extractBits(i32(weightsI8[(w + c) / 4]), u32((w + c) % 4) * 8u, 8u);
+        }
+      }
     }
+    workgroupBarrier();
   }
-  inputI32[group.y * params.inputStride + params.inputOffset + n] += sum << params.shift;
+  let at = group.y * params.inputStride + params.inputOffset + u32(corner.z) * plane + u32(corner.w);
+  for (var c = 0; c < channels; c++) {
+    inputI32[at + u32(c) * plane] += sum[c] << params.shift;
+  }
 }

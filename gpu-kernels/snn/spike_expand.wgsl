@@ -1,5 +1,5 @@
-// From spikes per neuron to ascending lists of ids, each as often as it fired; one workgroup per sample, a prefix sum over its
-// neurons in workgroup memory.
+// From spikes per neuron to ascending lists of ids, each as often as it fired; one workgroup per sample, a prefix sum in
+// workgroup memory.
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Params {
@@ -25,37 +25,39 @@ fn spikeExpand(@builtin(local_invocation_index) local: u32, @builtin(workgroup_i
   let neurons = params.neurons;
   let slot = u32(i32(params.step) - params.origin) % params.slots;
   let start = (slot * params.batch + b) * neurons * params.most;
-  var base = 0u;
-  for (var first = 0u; first < neurons; first += WORKGROUP_SIZE) {
-    let n = first + local;
-    var mine = 0u;
-    if (n < neurons) {
-      mine = spikeCounts[b * neurons + n];
+  // Every invocation takes a range of neurons, so that one prefix sum does for all.
+  let each = (neurons + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
+  let begin = min(neurons, local * each);
+  let end = min(neurons, begin + each);
+  var mine = 0u;
+  for (var n = begin; n < end; n++) {
+    mine += spikeCounts[b * neurons + n];
+  }
+  sums[local] = mine;
+  workgroupBarrier();
+  for (var reach = 1u; reach < WORKGROUP_SIZE; reach *= 2u) {
+    var before = 0u;
+    if (local >= reach) {
+      before = sums[local - reach];
     }
-    sums[local] = mine;
     workgroupBarrier();
-    for (var reach = 1u; reach < WORKGROUP_SIZE; reach *= 2u) {
-      var before = 0u;
-      if (local >= reach) {
-        before = sums[local - reach];
-      }
-      workgroupBarrier();
-      sums[local] += before;
-      workgroupBarrier();
-    }
-    let at = start + base + sums[local] - mine;
-    for (var k = 0u; k < mine; k++) {
-      spikeIds[at + k] = n;
-    }
-    if (mine > 0u) {
-      totals[b * neurons + n] += mine;
-    }
-    base += sums[WORKGROUP_SIZE - 1u];
+    sums[local] += before;
     workgroupBarrier();
+  }
+  var at = start + sums[local] - mine;
+  for (var n = begin; n < end; n++) {
+    let count = spikeCounts[b * neurons + n];
+    for (var k = 0u; k < count; k++) {
+      spikeIds[at] = n;
+      at++;
+    }
+    if (count > 0u) {
+      totals[b * neurons + n] += count;
+    }
   }
   if (local == 0u) {
     let pair = 2u * (slot * params.batch + b);
     spikeIndex[pair] = start;
-    spikeIndex[pair + 1u] = base;
+    spikeIndex[pair + 1u] = sums[WORKGROUP_SIZE - 1u];
   }
 }

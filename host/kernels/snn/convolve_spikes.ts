@@ -69,10 +69,17 @@ const oracle = (a: OracleArgs<typeof floatBuffers | typeof fixedBuffers, typeof 
   });
 };
 
+/** Feature maps that one invocation of the WGSL works on. */
+const CHANNELS = 4;
+
 const workgroups = (
   s: { readonly [K in keyof typeof scalars]: number },
   size: number,
-): readonly [number, number, number] => [Math.ceil((s.outChannels * s.outHeight * s.outWidth) / size), s.batch, 1];
+): readonly [number, number, number] => [
+  Math.ceil((Math.ceil(s.outChannels / CHANNELS) * s.outHeight * s.outWidth) / size),
+  s.batch,
+  1,
+];
 
 export const convolveSpikesF32 = defineKernel({
   name: 'convolveSpikesF32',
