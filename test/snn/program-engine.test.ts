@@ -12,6 +12,7 @@ import { createFpgaDevice } from '../../host/fpga/create-fpga-device.js';
 import { compileNetwork } from '../../host/snn/compile/compile.js';
 import {
   createEngine,
+  DEFAULT_MACHINE,
   defineNetwork,
   encodeLatency,
   loadNetwork,
@@ -99,6 +100,19 @@ describe.each([
     );
     expect(compared).toBeGreaterThan(runs / 4);
   });
+
+  it.each(['without limits', 'of a board'])(
+    'classifies digits on a machine %s as the scatter engine does',
+    async (kind) => {
+      const compile = kind === 'of a board' ? { machine: DEFAULT_MACHINE, strategy: 'by-post' as const } : {};
+      const engine = await createEngine(sparse, { device }, { batch: 20, execution: 'machine', compile });
+      const scatter = await createEngine(sparse, { device: oracle }, { batch: 20 });
+      const request = { inputs: { input: digits(20) }, record: { spikes: ['hidden'], final: ['output'] } };
+      expectSame(await engine.run(request), await scatter.run(request));
+      await engine.close();
+      await scatter.close();
+    },
+  );
 
   it('keeps the faster way when it is to measure, with the same result', async () => {
     const engine = await createEngine(sparse, { device }, { batch: 20, execution: 'measure' });
