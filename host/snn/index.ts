@@ -51,7 +51,7 @@ export type { ValidationOptions, ValidationReport } from './compile/validate-pro
 export { listProgram } from './compile/list-program.js';
 export { drawSchedule } from './compile/draw-schedule.js';
 export type { ScheduleDrawing } from './compile/draw-schedule.js';
-export { createProgramEngine } from './program-engine.js';
+export { createProgramEngine } from './lazy-program-engine.js';
 export type {
   MachineFigures,
   ProgramEngine,

@@ -21,11 +21,16 @@ import { estimate } from './estimate.js';
 import { checkFit, overflows } from './fit.js';
 import { layOut, type Partition } from './layout.js';
 import { lower } from './lower.js';
-import { SIMPLE_STRATEGIES, type PartitionStrategy } from './partition.js';
+import { byPost, byPre, greedy, roundRobin, type PartitionStrategy } from './partition.js';
 
-export const STRATEGIES = { ...SIMPLE_STRATEGIES, 'co-optimised': coOptimised } as const satisfies Readonly<
-  Record<string, PartitionStrategy>
->;
+// Spelled out: bundlers keep what is spread, used or not.
+export const STRATEGIES = {
+  'round-robin': roundRobin,
+  'by-post': byPost,
+  'by-pre': byPre,
+  greedy,
+  'co-optimised': coOptimised,
+} as const satisfies Readonly<Record<string, PartitionStrategy>>;
 
 /** Networks of more synapses are judged by the estimator alone. */
 const MOST_MEASURED = 2 ** 20;

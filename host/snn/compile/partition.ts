@@ -100,7 +100,7 @@ function reserve(table: GroupTable, machine: MachineConfig, most: number): void 
  * Deals synapses in the order of the network: a bundle's go round, and the next bundle goes on where it stopped. Where accumulators are
  * scarce each group's go round its homes.
  */
-const roundRobin: PartitionStrategy = ({ lowered, machine }) => {
+export const roundRobin: PartitionStrategy = ({ lowered, machine }) => {
   const placement = plainPlacement(lowered);
   const table = groupTable(machine, lowered.neurons);
   reserve(table, machine, Infinity);
@@ -118,7 +118,7 @@ const roundRobin: PartitionStrategy = ({ lowered, machine }) => {
 };
 
 /** All synapses onto a group of neurons in one SPU; groups are dealt in turn. Needs the fewest accumulators. */
-const byPost: PartitionStrategy = ({ lowered, machine }) => {
+export const byPost: PartitionStrategy = ({ lowered, machine }) => {
   const placement = plainPlacement(lowered);
   const table = groupTable(machine, lowered.neurons);
   const home = new Uint8Array(table.groups);
@@ -139,7 +139,7 @@ function atHome({ post }: Lowered, machine: MachineConfig, home: Uint8Array, pla
 }
 
 /** All synapses of a source in one SPU; sources are dealt in turn. What an SPU cannot hold goes to the next one. */
-const byPre: PartitionStrategy = ({ lowered, machine }) => {
+export const byPre: PartitionStrategy = ({ lowered, machine }) => {
   const table = groupTable(machine, lowered.neurons);
   // One home is enough: the others are taken where sources want them, the first sources first.
   reserve(table, machine, 1);
@@ -158,7 +158,7 @@ const byPre: PartitionStrategy = ({ lowered, machine }) => {
  * Longest processing time first: groups of post-synaptic neurons by the expected operations onto them, most first, each onto the SPU
  * with the least so far. The neurons of a population are placed in the order of their own load, so that a group's are alike.
  */
-const greedy: PartitionStrategy = ({ lowered, machine, activity }) => {
+export const greedy: PartitionStrategy = ({ lowered, machine, activity }) => {
   const load = new Float64Array(lowered.neurons);
   for (let b = 0; b < lowered.bundles; b++) {
     const rate = activity.rate[b]!;
