@@ -55,10 +55,15 @@ export function addProjectionRange(
 }
 
 /**
- * Steps after which no potential of `population` can have left int32, given inputs within `range` (bias excluded) and
- * `extra` more in either direction (an injected current). 0 when the first step may overflow, Infinity when it never can.
+ * Steps after which no potential of `population` can have left -limit - 1 .. limit (int32 unless told), given inputs within `range` (bias
+ * excluded) and `extra` more in either direction (an injected current). 0 when the first step may overflow, Infinity when it never can.
  */
-export function safeSteps(population: FixedPopulation, range: InputRange | undefined, extra = 0): number {
+export function safeSteps(
+  population: FixedPopulation,
+  range: InputRange | undefined,
+  extra = 0,
+  limit = INT32_MAX,
+): number {
   let steps = Infinity;
   const spiking = population.threshold !== undefined;
   const subtract = population.reset?.kind === 'subtract';
@@ -86,14 +91,14 @@ export function safeSteps(population: FixedPopulation, range: InputRange | undef
     const drift = Math.max(rise, down);
     const reach = Math.max(top + up, bottom + down);
     // `input + bias` is summed on its own before the potential joins, so it must fit as well.
-    if (Math.max(reach, up, down) > INT32_MAX) return 0;
+    if (Math.max(reach, up, down) > limit) return 0;
     if (drift === 0) continue;
     // With a leak the potential settles where v >> leakShift balances the input, at the latest.
     if (leakShift > 0) {
       const most = Math.max(up, down);
-      if (Math.max(top, bottom, 2 ** leakShift * (most + 1)) + most <= INT32_MAX) continue;
+      if (Math.max(top, bottom, 2 ** leakShift * (most + 1)) + most <= limit) continue;
     }
-    steps = Math.min(steps, 1 + Math.floor((INT32_MAX - reach) / drift));
+    steps = Math.min(steps, 1 + Math.floor((limit - reach) / drift));
   }
   return steps;
 }

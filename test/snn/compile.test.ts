@@ -2,7 +2,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TuttiError } from '../../host/errors.js';
-import { compileNetwork, STRATEGIES, type StrategyName } from '../../host/snn/compile/compile.js';
+import { compileNetwork, measureCycles, STRATEGIES, type StrategyName } from '../../host/snn/compile/compile.js';
+import { measureActivity } from '../../host/snn/compile/activity.js';
+import { estimate, lowerBound } from '../../host/snn/compile/estimate.js';
+import { layOut } from '../../host/snn/compile/layout.js';
+import { lower } from '../../host/snn/compile/lower.js';
+import { suggestMachine } from '../../host/snn/compile/suggest-machine.js';
 import { validateProgram } from '../../host/snn/compile/validate-program.js';
 import {
   defineNetwork,
@@ -56,9 +61,14 @@ const machines = fc
 const strategies = fc.constantFrom(...(Object.keys(STRATEGIES) as StrategyName[]));
 
 /** Compiled, or undefined when the network is one that no machine, or with this strategy not this machine, can run. */
-function compiled(network: FixedNetwork, machine: MachineConfig, strategy: StrategyName): Program | undefined {
+function compiled(
+  network: FixedNetwork,
+  machine: MachineConfig,
+  strategy: StrategyName,
+  slack: 0 | 1 | undefined,
+): Program | undefined {
   try {
-    return compileNetwork(network, { machine, strategy, seed: 3 });
+    return compileNetwork(network, { machine, strategy, seed: 3, ...(slack === undefined ? {} : { slack }) });
   } catch (error) {
     expect(error).toBeInstanceOf(TuttiError);
     const { code, message } = error as TuttiError;
@@ -107,9 +117,9 @@ describe('a compiled program', () => {
   it('is proved by the validator, survives its file, and computes what the network computes', () => {
     let count = 0;
     fc.assert(
-      fc.property(seeds, machines, strategies, (seed, machine, strategy) => {
+      fc.property(seeds, machines, strategies, fc.constantFrom(undefined, 0, 1), (seed, machine, strategy, slack) => {
         const network = defineNetwork(fixedNetwork(seed)) as FixedNetwork;
-        const program = compiled(network, machine, strategy);
+        const program = compiled(network, machine, strategy, slack);
         if (program === undefined) return;
         count++;
         const sizes = sizesOf(network);
@@ -149,6 +159,39 @@ describe('a compiled program', () => {
     for (const strategy of Object.keys(STRATEGIES) as StrategyName[]) {
       const once = encodeProgram(compileNetwork(small, { machine, strategy }));
       expect(encodeProgram(compileNetwork(small, { machine, strategy }))).toEqual(once);
+    }
+  });
+});
+
+describe('the estimator', () => {
+  it('tells the cycles of a sample within a few percent, and a bound that no strategy beats', () => {
+    const random = seededRandom(9);
+    const lists = Array.from({ length: 12 }, () =>
+      Array.from({ length: 4 }, () => Array.from({ length: 12 }, (_, i) => i).filter(() => random.below(3) === 0)),
+    );
+    const inputs = { in: spikeTrain(lists, 12) };
+    for (const [spus, ports, lanes] of [
+      [1, 1, 1],
+      [4, 1, 2],
+      [4, 2, 4],
+      [16, 4, 2],
+      [16, 8, 8],
+    ] as const) {
+      const machine = { ...DEFAULT_MACHINE, spus, ports, lanes };
+      for (const slack of [0, 1]) {
+        const lowered = lower(small, new Set(), slack);
+        const activity = measureActivity(lowered, { inputs });
+        const bound = lowerBound(lowered, machine, activity).cycles;
+        for (const strategy of Object.keys(STRATEGIES) as StrategyName[]) {
+          const cyclesOf = (): number => 0;
+          const partition = STRATEGIES[strategy]({ lowered, machine, seed: 1, activity, cyclesOf });
+          const head = { name: 'small', strategy, seed: 1, synapses: lowered.post.length, maxSteps: Infinity };
+          const measured = measureCycles({ ...head, ...layOut(lowered, machine, partition) }, inputs, 4);
+          expect(bound).toBeLessThanOrEqual(measured);
+          const { cycles } = estimate(lowered, machine, partition, activity);
+          expect(Math.abs(cycles / measured - 1), `${strategy} on ${spus} SPUs`).toBeLessThan(0.1);
+        }
+      }
     }
   });
 });
@@ -297,6 +340,30 @@ describe('a network that does not fit', () => {
     const proposed = /It fits a machine with ([\w=, ]+?)(?: \(or more SPUs|$)/.exec(message)![1]!;
     const changes = Object.fromEntries(proposed.split(', ').map((c) => [c.split('=')[0]!, Number(c.split('=')[1])]));
     expect(() => compile({ ...machine, accumulators: 17, ...changes })()).not.toThrow();
+  });
+
+  it('is given a machine that it fits, and on which nothing can overflow', () => {
+    fc.assert(
+      fc.property(seeds, strategies, (seed, strategy) => {
+        const network = defineNetwork(fixedNetwork(seed)) as FixedNetwork;
+        const tiny = { ...DEFAULT_MACHINE, spus: 4, ports: 2, lanes: 2, operations: 8, axons: 4, neurons: 4 };
+        const machine = { ...tiny, accumulators: 2, classes: 1, delaySlots: 2, queue: 1, accumulatorBits: 8 };
+        let found;
+        try {
+          found = suggestMachine(network, { machine, strategy });
+        } catch (error) {
+          expect((error as TuttiError).code).toMatch(/NETWORK_INVALID|LIMIT_EXCEEDED/);
+          return;
+        }
+        expect(() => compileNetwork(network, { machine: found.machine, strategy })).not.toThrow();
+        const { mayOverflow } = validateProgram(found.program, network);
+        // Potentials that drift for ever leave any width.
+        expect(mayOverflow.filter((what) => !what.startsWith('potentials'))).toEqual([]);
+        expect(found.machine).toEqual({ ...machine, ...found.changes });
+      }),
+      { numRuns: 25 },
+    );
+    expect(suggestMachine(dense(10, 10), { strategy: 'greedy' }).changes).toEqual({});
   });
 
   it('is refused for what no machine can do', () => {

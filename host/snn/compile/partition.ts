@@ -65,12 +65,16 @@ export function plainPlacement(lowered: Lowered): Uint32Array {
 /** @throws TuttiError LIMIT_EXCEEDED: no strategy can do with so few accumulators. */
 export function outOfAccumulators(machine: MachineConfig, groups: number): TuttiError {
   const room = machine.accumulators / machine.lanes;
-  const need = Math.ceil(groups / machine.spus) * machine.lanes;
+  const all = groups * machine.lanes;
+  const need = Math.min(all, Math.max(Math.ceil(groups / machine.spus) * machine.lanes, 2 * machine.accumulators));
   return new TuttiError(
     'LIMIT_EXCEEDED',
     `${groups} groups of ${machine.lanes} neurons do not fit ${machine.spus} SPUs that hold ${room} groups each with this strategy; ` +
-      `a machine with accumulators=${Math.max(need, machine.accumulators + machine.lanes)} or more may do (every strategy does with ${groups * machine.lanes})`,
-    { where: 'machine.accumulators', facts: { groups, room, spus: machine.spus } },
+      `a machine with accumulators=${need} may do (every strategy does with ${all})`,
+    {
+      where: 'machine.accumulators',
+      facts: { overflows: [{ memory: 'accumulators', what: 'partial sums', need, have: machine.accumulators }] },
+    },
   );
 }
 

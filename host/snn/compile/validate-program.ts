@@ -15,11 +15,12 @@ import type { SpikeTrain } from '../spike-train.js';
 import { simulate } from './activity.js';
 import { overflows } from './fit.js';
 import { lower } from './lower.js';
+import { possibleOverflows } from './possible-overflows.js';
 
 export interface ValidationReport {
   /** Synapses that were found, each once, with its weight and delay. */
   readonly synapses: number;
-  /** Sums that no proof keeps within their width; the machine reports it if they ever leave it. */
+  /** Sums and queues that no proof keeps within their memories; the machine reports it if they ever leave them. */
   readonly mayOverflow: readonly string[];
   /** Samples that were run, and equal to the network's. */
   readonly samples: number;
@@ -68,7 +69,7 @@ export function validateProgram(
     for (let sample = 0; sample < samples; sample++) checkSample(program, network, options.inputs, sample, problems);
     done();
   }
-  return { synapses, mayOverflow: possibleOverflows(program), samples };
+  return { synapses, mayOverflow: possibleOverflows(program, network).map(({ what }) => what), samples };
 }
 
 function checkShapes(program: Program, problems: string[]): void {
@@ -311,34 +312,6 @@ function compare(wanted: string[], found: string[], who: string, problems: strin
       problems.push(`the synapse of ${who} ${explain(wanted[i++]!)} is missing`);
     } else problems.push(`${who} has a synapse ${explain(found[j++]!)} that the network does not have`);
   }
-}
-
-/** Bounds on partial sums: every axon of an SPU due at once, inputs as often as they may spike. */
-function possibleOverflows(program: Program): string[] {
-  const said: string[] = [];
-  const { machine } = program;
-  const most = 2 ** (machine.accumulatorBits - 1);
-  program.spus.forEach((spu, p) => {
-    const up = new Float64Array(machine.accumulators);
-    const down = new Float64Array(machine.accumulators);
-    for (let row = 0; row < spu.rowStart.length; row++) {
-      for (let k = spu.rowStart[row]!; k < spu.rowStart[row]! + spu.rowCount[row]!; k++) {
-        const value = spu.weights[spu.weightIndex[k]!]! * 2 ** spu.rowShift[row]!;
-        const at = spu.accumulator[k]! + spu.rowBase[row]!;
-        if (value > 0) up[at]! += value;
-        else down[at]! -= value;
-      }
-    }
-    const worst = Math.max(
-      up.reduce((a, b) => Math.max(a, b), 0) + 1,
-      down.reduce((a, b) => Math.max(a, b), 0),
-    );
-    if (worst > most)
-      said.push(
-        `partial sums of SPU ${p} could need ${1 + Math.ceil(Math.log2(worst))} of ${machine.accumulatorBits} bits`,
-      );
-  });
-  return said;
 }
 
 function checkSample(
