@@ -342,9 +342,15 @@ function checkSample(
       );
   }
   const key = (step: number, place: number): number => step * 2 ** 16 + place;
+  const classOf = (n: number): NeuronClass => program.classes[program.neuronClass[program.placement[n]!]!]!;
+  // The program may be retimed in another way: the same network steps, in other machine steps.
+  const retimed = (machineStep: number, n: number): number => {
+    const step = (machineStep - lowered.classes[lowered.neuronClass[n]!]!.skew) / lowered.stretch;
+    return program.stretch * step + classOf(n).skew;
+  };
   const wanted = expected.spikes
-    .filter(([, n]) => program.classes[program.neuronClass[program.placement[n]!]!]!.record)
-    .map(([step, n]) => key(step, program.placement[n]!))
+    .filter(([, n]) => classOf(n).record)
+    .map(([step, n]) => key(retimed(step, n), program.placement[n]!))
     .sort((a, b) => a - b);
   const found = Array.from(output.spikeSteps, (step, i) => key(step, output.spikeNeurons[i]!));
   if (wanted.length !== found.length || wanted.some((k, i) => k !== found[i]))
