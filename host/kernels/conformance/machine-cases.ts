@@ -80,8 +80,8 @@ const random: Maker = (d) => {
   });
   const steps = d.int(1, 7);
   const bad = d.chance(0.3);
-  const samples = Array.from({ length: pick(d, 1, 1, 2, 3, 7) }, () => {
-    const input = randomInput(program, { seed: d.int(0, 2 ** 31), steps, rate: pick(d, 1, 8, 150), bad });
+  const samples = Array.from({ length: pick(d, 1, 1, 2, 3) }, () => {
+    const input = randomInput(program, { seed: d.int(0, 2 ** 31), steps, rate: pick(d, 1, 8, 8, 100), bad });
     // Words that are missing, and such that nobody waits for.
     if (bad && d.chance(0.2)) return input.subarray(0, d.int(0, input.length));
     if (bad && d.chance(0.2)) return Uint32Array.from([...input, 2 ** 30, UNASKED]);
@@ -91,7 +91,7 @@ const random: Maker = (d) => {
 };
 
 const compiled: Maker = (d) => {
-  const [inputs, hidden, outputs] = [d.int(1, 90), d.int(1, 200), d.int(1, 30)];
+  const [inputs, hidden, outputs] = [d.int(1, 60), d.int(1, 140), d.int(1, 30)];
   const density = pick(d, 0.1, 0.5, 1);
   const weights = (count: number): number[] =>
     Array.from({ length: count }, () => (d.chance(density) ? d.int(-128, 127) : 0));

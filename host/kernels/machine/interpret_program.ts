@@ -31,7 +31,8 @@ export function interpretProgram(program: Uint32Array, words: Uint32Array, reque
   let internalSpikes = 0;
 
   const wrap = (value: number, bits: number): number => {
-    const kept = Number(BigInt.asIntN(bits, BigInt(value)));
+    const size = 2 ** bits;
+    const kept = value - size * Math.floor((value + size / 2) / size);
     if (kept !== value) status |= STATUS.overflow;
     return kept;
   };
@@ -49,10 +50,12 @@ export function interpretProgram(program: Uint32Array, words: Uint32Array, reque
       const row = spuWord(p, 'rowsAt') + 2 * Math.floor(axon / ports);
       const rest = program[row + 1]!;
       const [count, base, shift] = [rest & 0xfff, (rest >>> 12) & 0x7fff, rest >>> 27];
+      const operationsAt = spuWord(p, 'operationsAt') + program[row]!;
+      const weightsAt = spuWord(p, 'weightsAt');
       for (let i = 0; i < count; i++) {
-        const operation = program[spuWord(p, 'operationsAt') + program[row]! + i]!;
+        const operation = program[operationsAt + i]!;
         const at = p * accumulators + (operation & 0xffff) + base;
-        const weight = program[spuWord(p, 'weightsAt') + (operation >>> 16)]! | 0;
+        const weight = program[weightsAt + (operation >>> 16)]! | 0;
         partial[at] = wrap(partial[at]! + weight * 2 ** shift, machine.accumulatorBits);
         operations++;
       }
@@ -78,8 +81,8 @@ export function interpretProgram(program: Uint32Array, words: Uint32Array, reque
   // ---- neurons
   const v = new Int32Array(neurons);
   const refractory = new Uint32Array(neurons);
-  const classOf = (n: number) => {
-    const at = program[HEADER.classesAt]! + CLASS_WORDS * (program[program[HEADER.neuronsAt]! + n]! >>> 26);
+  const classes = Array.from({ length: program[HEADER.classes]! }, (_, c) => {
+    const at = program[HEADER.classesAt]! + CLASS_WORDS * c;
     const flags = program[at + 3]!;
     return {
       threshold: program[at]! | 0,
@@ -93,7 +96,8 @@ export function interpretProgram(program: Uint32Array, words: Uint32Array, reque
       refractorySteps: Math.min(program[at + 4]!, 2 ** 14 - 1),
       skew: program[at + 5]!,
     };
-  };
+  });
+  const classOf = (n: number) => classes[program[program[HEADER.neuronsAt]! + n]! >>> 26]!;
   const update = (step: number, n: number, merged: number): boolean => {
     const c = classOf(n);
     const sum = wrap(merged, machine.potentialBits);
