@@ -246,89 +246,55 @@ fn addTile(firstCount: u32, secondCount: u32, inParallel: bool, local: u32) {
   }
 }
 
-// Takes the input words of one machine step; returns where the next one's begin. `reached` is what the step's axons can have added.
-fn addInputs(start: u32, last: u32, reached: ptr<function, u32>, local: u32) -> u32 {
+// The words from `at` on, up to the step's last, become the axons of a tile. Returns the first axon of this invocation's word.
+fn fillFromInputs(at: u32, last: u32, local: u32) -> u32 {
   let axons = program[AXONS];
-  var at = start;
-  loop {
-    if (local == 0u) {
-      atomicStore(&tileEnd, WORKGROUP_SIZE);
-      atomicStore(&tileReach, 0u);
-    }
-    workgroupBarrier();
-    var word = 0u;
-    let there = at + local < last;
-    if (there) {
-      word = inputs[at + local];
-      let kind = word >> 30u;
-      if (kind == 1u || (kind == 0u && (word & LAST) != 0u)) {
-        atomicMin(&tileEnd, local);
-      }
-    }
-    workgroupBarrier();
-    var axon0 = 0xffffffffu;
-    var axon1 = 0xffffffffu;
-    if (there && local <= atomicLoad(&tileEnd)) {
-      let kind = word >> 30u;
-      if (kind == 0u) {
-        if ((word & PAIR) != 0u) {
-          axon0 = word & 0x3fffu;
-          axon1 = (word >> 14u) & 0x3fffu;
-          if (axon1 >= axons) {
-            axon1 = 0xffffffffu;
-            say(BAD_WORD);
-          }
-        } else {
-          axon0 = word & 0xfffffu;
-        }
-        if (axon0 >= axons) {
-          axon0 = 0xffffffffu;
-          say(BAD_WORD);
-        }
-      } else if (kind != 1u) {
-        say(BAD_WORD);
-      }
-    }
-    tile[local] = axon0;
-    tileSeconds[local] = axon1;
-    var most = 0u;
-    if (axon0 < axons) {
-      most += reachOf(axon0);
-    }
-    if (axon1 < axons) {
-      most += reachOf(axon1);
-    }
-    if (most > 0u) {
-      atomicAdd(&tileReach, most);
-    }
-    workgroupBarrier();
-    if (local == 0u) {
-      tileShape = vec2u(atomicLoad(&tileEnd), atomicLoad(&tileReach));
-    }
-    let shape = workgroupUniformLoad(&tileShape);
-    *reached = min(*reached, 0x7fffffffu) + min(shape.y, 0x7fffffffu);
-    let words = min(min(shape.x + 1u, WORKGROUP_SIZE), last - at);
-    addTile(words, words, *reached <= reachLimit(), local);
-    allBarrier();
-    at += words;
-    if (shape.x < WORKGROUP_SIZE) {
-      break;
-    }
-    if (at >= last) {
-      if (local == 0u) {
-        say(BAD_WORD);
-      }
-      break;
+  var word = 0u;
+  let there = at + local < last;
+  if (there) {
+    word = inputs[at + local];
+    let kind = word >> 30u;
+    if (kind == 1u || (kind == 0u && (word & LAST) != 0u)) {
+      atomicMin(&tileEnd, local);
     }
   }
-  return at;
+  workgroupBarrier();
+  var axon0 = 0xffffffffu;
+  var axon1 = 0xffffffffu;
+  if (there && local <= atomicLoad(&tileEnd)) {
+    let kind = word >> 30u;
+    if (kind == 0u) {
+      if ((word & PAIR) != 0u) {
+        axon0 = word & 0x3fffu;
+        axon1 = (word >> 14u) & 0x3fffu;
+        if (axon1 >= axons) {
+          axon1 = 0xffffffffu;
+          say(BAD_WORD);
+        }
+      } else {
+        axon0 = word & 0xfffffu;
+      }
+      if (axon0 >= axons) {
+        axon0 = 0xffffffffu;
+        say(BAD_WORD);
+      }
+    } else if (kind != 1u) {
+      say(BAD_WORD);
+    }
+  }
+  tile[local] = axon0;
+  tileSeconds[local] = axon1;
+  if (axon1 < axons) {
+    atomicAdd(&tileReach, reachOf(axon1));
+  }
+  return axon0;
 }
 
-// Axons that spikes left in the queues for this step.
-fn addQueued(slot: u32, reached: ptr<function, u32>, local: u32) {
+// Takes the axons of one machine step: those of its input words, then those that spikes left in the queues. Returns where the next
+// step's words begin.
+fn accumulate(start: u32, last: u32, slot: u32, local: u32) -> u32 {
   let ports = program[PORTS];
   let slots = tables[DELAY_SLOTS];
-  let depth = tables[QUEUE_DEPTH];
   let counts = scratch + tables[QUEUE_COUNT_AT];
   if (local == 0u) {
     var all = 0u;
@@ -339,34 +305,67 @@ fn addQueued(slot: u32, reached: ptr<function, u32>, local: u32) {
     }
     queueTotal = all;
   }
-  let all = workgroupUniformLoad(&queueTotal);
-  for (var base = 0u; base < all; base += WORKGROUP_SIZE) {
+  let queued = workgroupUniformLoad(&queueTotal);
+  var at = start;
+  var base = 0u;
+  var reached = 0u;
+  var fromInputs = true;
+  loop {
     if (local == 0u) {
+      atomicStore(&tileEnd, WORKGROUP_SIZE);
       atomicStore(&tileReach, 0u);
     }
     workgroupBarrier();
-    if (base + local < all) {
+    var axon = 0xffffffffu;
+    if (fromInputs) {
+      axon = fillFromInputs(at, last, local);
+    } else if (base + local < queued) {
       var port = 0u;
       var i = base + local;
       while (i >= queueLengths[port]) {
         i -= queueLengths[port];
         port++;
       }
-      let axon = u32(atomicLoad(&state[scratch + tables[QUEUE_AT] + (port * slots + slot) * depth + i]));
+      let place = (port * slots + slot) * tables[QUEUE_DEPTH] + i;
+      axon = u32(atomicLoad(&state[scratch + tables[QUEUE_AT] + place]));
       tile[local] = axon;
+    }
+    if (axon < program[AXONS]) {
       atomicAdd(&tileReach, reachOf(axon));
     }
     workgroupBarrier();
     if (local == 0u) {
-      tileShape = vec2u(0u, atomicLoad(&tileReach));
+      tileShape = vec2u(atomicLoad(&tileEnd), atomicLoad(&tileReach));
     }
-    *reached = min(*reached, 0x7fffffffu) + min(workgroupUniformLoad(&tileShape).y, 0x7fffffffu);
-    addTile(min(all - base, WORKGROUP_SIZE), 0u, *reached <= reachLimit(), local);
+    let shape = workgroupUniformLoad(&tileShape);
+    reached = min(reached, 0x7fffffffu) + min(shape.y, 0x7fffffffu);
+    var taken = min(queued - base, WORKGROUP_SIZE);
+    if (fromInputs) {
+      taken = min(min(shape.x + 1u, WORKGROUP_SIZE), last - at);
+    }
+    addTile(taken, select(0u, taken, fromInputs), reached <= reachLimit(), local);
     allBarrier();
+    if (fromInputs) {
+      at += taken;
+      if (shape.x < WORKGROUP_SIZE) {
+        fromInputs = false;
+      } else if (at >= last) {
+        fromInputs = false;
+        if (local == 0u) {
+          say(BAD_WORD);
+        }
+      }
+    } else {
+      base += taken;
+    }
+    if (!fromInputs && base >= queued) {
+      break;
+    }
   }
   if (local < ports) {
     atomicStore(&state[counts + local * slots + slot], 0);
   }
+  return at;
 }
 
 // ---- merge and neurons
@@ -631,23 +630,24 @@ fn runProgram(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id
   let slots = tables[DELAY_SLOTS];
   var slot = 0u;
   var spikes = 0u;
-  for (var step = 0u; step < machineSteps; step++) {
-    if (local < 2u) {
-      atomicStore(&touched[local], 0u);
+  for (var step = 0u; step <= machineSteps; step++) {
+    // Once more for the potentials at the end.
+    let over = step == machineSteps;
+    if (!over) {
+      if (local < 2u) {
+        atomicStore(&touched[local], 0u);
+      }
+      workgroupBarrier();
+      word = accumulate(word, last, slot, local);
+      let fired = updateNeurons(step, local);
+      spikes += fired;
+      deliver(fired, slot, local);
+      slot = select(slot + 1u, 0u, slot + 1u == slots);
     }
-    workgroupBarrier();
-    var reached = 0u;
-    word = addInputs(word, last, &reached, local);
-    addQueued(slot, &reached, local);
-    let fired = updateNeurons(step, local);
-    spikes += fired;
-    deliver(fired, slot, local);
-    if (params.everyStep != 0u) {
-      putPotentials(i32(step), local);
+    if (over || params.everyStep != 0u) {
+      putPotentials(i32(step) - select(0, 1, over), local);
     }
-    slot = select(slot + 1u, 0u, slot + 1u == slots);
   }
-  putPotentials(i32(machineSteps) - 1, local);
   if (local == 0u && word < last) {
     say(BAD_WORD);
   }
