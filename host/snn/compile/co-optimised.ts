@@ -7,7 +7,7 @@
  */
 import { TuttiError } from '../../errors.js';
 import { deal } from './deal.js';
-import { estimate } from './estimate.js';
+import { estimate, lowerBound } from './estimate.js';
 import { overflows } from './fit.js';
 import { annealPorts, widthsFor } from './issue-ports.js';
 import { layOut, type Partition } from './layout.js';
@@ -28,6 +28,8 @@ const ROWS: readonly (readonly [input: number, neuron: number])[] = [
   [1, 1],
   [0, 0],
 ];
+/** Once a candidate takes at most this much of the lower bound no further ones are made. */
+const NEAR_BOUND = 1.01;
 /** Candidates that are measured. */
 const MEASURED = 4;
 
@@ -44,6 +46,7 @@ export const coOptimised: PartitionStrategy = (request) => {
       if (!(error instanceof TuttiError && error.code === 'LIMIT_EXCEEDED')) throw error;
     }
   };
+  const enough = NEAR_BOUND * lowerBound(lowered, machine, activity).cycles;
   const seen = new Set<string>();
   for (const [input, neuron] of ROWS) {
     const widths = widthsFor(request, work, neuron);
@@ -51,6 +54,7 @@ export const coOptimised: PartitionStrategy = (request) => {
     const key = widths.join('');
     if (seen.has(key)) continue;
     seen.add(key);
+    if (candidates.some(({ cycles }) => cycles <= enough)) break;
     offer(() => deal(request, work, annealPorts(request, work, widths)));
   }
   for (const simple of Object.values(SIMPLE_STRATEGIES)) offer(() => simple(request));

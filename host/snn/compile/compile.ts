@@ -15,12 +15,12 @@ import {
   type SpikingNetwork,
 } from '../network.js';
 import { defineNetwork } from '../validate.js';
-import { measureActivity, priorActivity, type Calibration } from './activity.js';
+import { measureActivity, priorActivity, type Activity, type Calibration } from './activity.js';
 import { coOptimised } from './co-optimised.js';
-import { estimate } from './estimate.js';
+import { estimate, lowerBound } from './estimate.js';
 import { checkFit, overflows } from './fit.js';
 import { layOut, type Partition } from './layout.js';
-import { lower } from './lower.js';
+import { lower, type Lowered } from './lower.js';
 import { byPost, byPre, greedy, roundRobin, type PartitionStrategy } from './partition.js';
 
 // Spelled out: bundlers keep what is spread, used or not.
@@ -97,12 +97,16 @@ export function compileNetwork(
     throwIfAborted(options.signal, `compiling network "${network.name}"`);
     options.onProgress?.({ done, total: 4, what });
   };
+  const { calibration } = options;
+  const activityOf = (lowered: Lowered, samples = calibration?.samples): Activity =>
+    calibration === undefined
+      ? priorActivity(lowered, seed)
+      : measureActivity(lowered, { inputs: calibration.inputs, ...(samples === undefined ? {} : { samples }) });
   const attempt = (slack: number): Attempt => {
     stage(0, 'lowering');
     const lowered = lower(network, new Set(options.record ?? spiking), slack);
     stage(1, 'activity');
-    const { calibration } = options;
-    const activity = calibration === undefined ? priorActivity(lowered, seed) : measureActivity(lowered, calibration);
+    const activity = activityOf(lowered);
     stage(2, `partition (${strategy})`);
     const head = { name: network.name, strategy, seed, synapses: lowered.post.length, maxSteps: network.maxSteps };
     const cyclesOf = (partition: Partition): number | undefined => {
@@ -116,11 +120,16 @@ export function compileNetwork(
     stage(3, 'layout');
     return { program: { ...head, ...layOut(lowered, machine, partition) }, cycles: () => cyclesOf(partition) };
   };
+  /** Whether slack changes anything, and could make up for its machine steps. */
+  const worthSlack = (without: Attempt): boolean => {
+    const lowered = lower(network, new Set(), 1);
+    if (lowered.maxSkew === without.program.maxSkew) return false;
+    return lowerBound(lowered, machine, activityOf(lowered, MEASURED_SAMPLES)).cycles < (without.cycles() ?? Infinity);
+  };
   const chosen = attempt(options.slack ?? 0);
   let { program } = chosen;
   if (options.slack === undefined && strategy === 'co-optimised' && program.synapses <= MOST_MEASURED) {
-    const { maxSkew } = program;
-    const later = lower(network, new Set(), 1).maxSkew > maxSkew ? attempt(1) : undefined;
+    const later = worthSlack(chosen) ? attempt(1) : undefined;
     if (later !== undefined && overflows(later.program).length === 0 && fewer(later, chosen)) ({ program } = later);
   }
   checkFit(program, network.name);

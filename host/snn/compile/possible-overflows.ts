@@ -2,7 +2,7 @@
 import { safeSteps } from '../bounds.js';
 import type { MachineConfig } from '../machine/config.js';
 import type { Program } from '../machine/program.js';
-import type { FixedNetwork, FixedPopulation } from '../network.js';
+import type { FixedNetwork } from '../network.js';
 import { inputRange } from '../validate.js';
 
 export interface PossibleOverflow {
@@ -60,7 +60,7 @@ function potentials({ machine }: Program, network: FixedNetwork): PossibleOverfl
   for (const population of network.populations) {
     if (population.model === 'input') continue;
     const range = inputRange(network.populations, network.projections, population);
-    const stepsWith = (bits: number): number => safeSteps(population as FixedPopulation, range, 0, 2 ** (bits - 1) - 1);
+    const stepsWith = (bits: number): number => safeSteps(population, range, 0, 2 ** (bits - 1) - 1);
     const steps = stepsWith(machine.potentialBits);
     if (steps === Infinity) continue;
     let bits = machine.potentialBits;
