@@ -46,8 +46,12 @@ export function wantedShape(node: { readonly type: string }): readonly number[] 
     case 'LI':
     case 'LIF':
     case 'CubaLI':
-    case 'CubaLIF':
-      return wanted(leaf.r);
+    case 'CubaLIF': {
+      const { type: _, ...parameters } = leaf;
+      const arrays = Object.values(parameters) as (NirArray | undefined)[];
+      const sizes = (array: NirArray | undefined): number => (array === undefined ? 0 : volume(array.shape));
+      return wanted(arrays.reduce((largest, array) => (sizes(array) > sizes(largest) ? array : largest))!);
+    }
     case 'Input':
     case 'Output':
     case 'SumPool2d':
@@ -118,6 +122,12 @@ export function identity(size: number): LinearMap {
   return { kind: 'diagonal', inputs: size, outputs: size, values: undefined };
 }
 
+/** Whether a parameter of shape `own` can stand for a signal of this shape by the rules of NumPy: lengths of 1 stand for any. */
+export function spreads(own: readonly number[], shape: readonly number[]): boolean {
+  const lead = shape.length - own.length;
+  return lead >= 0 && own.every((length, i) => length === 1 || length === shape[lead + i]);
+}
+
 /**
  * A parameter for every element of a signal of this shape, by the rules of NumPy; a parameter with as many elements fits whatever
  * its shape.
@@ -133,8 +143,7 @@ export function broadcast(
   const size = volume(shape);
   if (data.length === size) return data;
   const lead = shape.length - own.length;
-  const fits = lead >= 0 && own.every((length, i) => length === 1 || length === shape[lead + i]);
-  if (!fits && data.length !== 1)
+  if (!spreads(own, shape) && data.length !== 1)
     throw nodeError(
       name,
       type,

@@ -27,7 +27,8 @@ function oneDelayPerInput(terms: readonly Term[]): Uint32Array | undefined {
   if (terms.length < 2 || !terms.every(({ map }) => map.kind === 'sparse')) return undefined;
   if (new Set(terms.map(({ delay }) => delay)).size < 2) return undefined;
   const inputs = terms[0]!.map.inputs;
-  const delays = new Uint32Array(inputs);
+  // Neurons without synapses here have no delay of their own; 0 would mean that something arrives at once.
+  const delays = new Uint32Array(inputs).fill(Math.min(...terms.map(({ delay }) => delay)));
   const taken = new Uint8Array(inputs);
   for (const { map, delay } of terms) {
     const { rowStart } = map as SparseMap;

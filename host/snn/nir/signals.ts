@@ -5,7 +5,7 @@
 import { orderPopulations } from '../topology.js';
 import { nodeError, volume, type NirLeaf } from './graph.js';
 import { addMaps, apply, compose, keepInputs, scaleOutputs, type LinearMap, type WorkBudget } from './linear-map.js';
-import { broadcast, identity, isLinear, linearEffect, wantedShape } from './linear-nodes.js';
+import { broadcast, identity, isLinear, linearEffect, spreads, wantedShape } from './linear-nodes.js';
 import type { FlatGraph, FlatNode } from './subgraphs.js';
 
 export interface Term {
@@ -201,7 +201,7 @@ function inputShape(
   for (const to of waiting) {
     const target = nodes.get(to)!;
     const wanted = wantedShape(target);
-    if (wanted !== undefined && volume(wanted) !== volume(own)) return wanted;
+    if (wanted !== undefined && volume(wanted) !== volume(own) && !spreads(wanted, own)) return wanted;
     if (wanted !== undefined && own.length !== 3 && wanted.length === 3) return wanted;
     if (isPlain(target)) for (const next of outOf.get(to)!) waiting.add(next);
   }
@@ -216,7 +216,9 @@ function settleShapes(
   shapes: Map<string, readonly number[]>,
 ): void {
   const open = new Set([...shapes].filter(([, shape]) => shape.length === 0).map(([name]) => name));
-  for (let round = 0; open.size > 0 && round < MOST_ROUNDS; round++) {
+  // Parameters of shape [channels, 1, 1] may stand for planes of any size.
+  const wide = [...shapes].filter(([name, shape]) => shape.includes(1) && nodes.get(name)!.type !== 'Input').map(([name]) => name);
+  for (let round = 0; open.size + wide.length > 0 && round < MOST_ROUNDS; round++) {
     const passed = new Map([...shapes].filter(([, shape]) => shape.length > 0));
     const coming = (name: string): readonly number[] | undefined =>
       into
@@ -233,14 +235,21 @@ function settleShapes(
         // Said where the signal is worked out.
       }
     }
-    const before = open.size;
+    let settled = 0;
+    for (const name of wide) {
+      const [own, shape] = [shapes.get(name)!, coming(name)];
+      if (shape === undefined || volume(shape) === volume(own) || !spreads(own, shape)) continue;
+      shapes.set(name, shape);
+      settled++;
+    }
     for (const name of open) {
       const shape = coming(name);
       if (shape === undefined) continue;
       shapes.set(name, shape);
       open.delete(name);
+      settled++;
     }
-    if (open.size === before) return;
+    if (settled === 0) return;
   }
 }
 
