@@ -122,24 +122,36 @@ const RAMB18 = [
 ] as const;
 const RAMB36 = [[72, 512], ...RAMB18.map(([width, depth]) => [width, 2 * depth] as const)] as const;
 
-/** What Yosys' library of memories for xc7 weighs a RAM64M or RAM32M, a RAMB18 and a RAMB36 with. */
-const WEIGHT = { lut: 4, ramb18: 65, ramb36: 129 } as const;
+/** Words and bits of a RAM32M and a RAM64M, both four LUTs. */
+const LUT_MEMORIES = [
+  [32, 6],
+  [64, 3],
+] as const;
+
+/**
+ * What Yosys weighs them with (share/xilinx/brams_xc4v.txt, lutrams_xc5v.txt): seven eighths of a memory in LUTs by the bits that are used,
+ * and half a point for each bit of the multiplexer, and each line of the decoder, that several of them need.
+ */
+const WEIGHT = { ramb18: 129, ramb36: 257, lutBase: 1, lutUsed: 7, joint: 0.5 } as const;
 
 /** Of one memory. */
 export function memoryCost({ width, depth, kind }: Pick<Memory, 'width' | 'depth' | 'kind'>): MemoryCost {
   if (width === 0) return { blockRams: 0, luts: 0, flipFlops: 0 };
-  // A RAM32M holds 32 words of 6 bits, a RAM64M 64 words of 3; both are four LUTs.
-  const lutMemories =
-    depth <= 32
-      ? Math.ceil(width / 6)
-      : Math.min(Math.ceil(width / 6) * Math.ceil(depth / 32), Math.ceil(width / 3) * Math.ceil(depth / 64));
-  const inLuts = { blockRams: 0, luts: 4 * lutMemories, flipFlops: kind === 'asynchronous' ? 0 : width };
-  if (kind !== 'free') return inLuts;
+  let inLuts = { weight: Infinity, cells: 0 };
+  for (const [words, bits] of LUT_MEMORIES) {
+    const [rows, columns] = [Math.ceil(depth / words), Math.ceil(width / bits)];
+    const weight =
+      rows * (columns * WEIGHT.lutBase + (WEIGHT.lutUsed * width) / bits) +
+      (rows > 1 ? WEIGHT.joint * (width * (rows - 1) + rows) : 0);
+    if (weight < inLuts.weight) inLuts = { weight, cells: rows * columns };
+  }
   const blocks = (sizes: readonly (readonly [number, number])[]): number =>
     Math.min(...sizes.map(([bits, words]) => Math.ceil(width / bits) * Math.ceil(depth / words)));
   const [small, large] = [blocks(RAMB18), blocks(RAMB36)];
   const [smallWeight, largeWeight] = [small * WEIGHT.ramb18, large * WEIGHT.ramb36];
-  if (WEIGHT.lut * lutMemories <= Math.min(smallWeight, largeWeight)) return inLuts;
+  if (kind !== 'free' || inLuts.weight < Math.min(smallWeight, largeWeight)) {
+    return { blockRams: 0, luts: 4 * inLuts.cells, flipFlops: kind === 'asynchronous' ? 0 : width };
+  }
   return { blockRams: smallWeight < largeWeight ? small / 2 : large, luts: 0, flipFlops: 0 };
 }
 

@@ -75,15 +75,11 @@ describe('the resource model', () => {
     expect(over).toContain(`block RAMs ${Math.ceil(large.blockRams)} of ${XC7Z020.blockRams}`);
   });
 
-  it('still tells what the RTL takes', { timeout: 180_000 }, async () => {
+  it('still tells what the RTL takes', { timeout: 300_000 }, async () => {
     const machine = {
       ...DEFAULT_MACHINE,
-      spus: 2,
-      lanes: 1,
-      operations: 1024,
-      accumulators: 128,
-      neurons: 128,
-      classes: 4,
+      ...{ spus: 1, ports: 1, lanes: 1, operations: 512, accumulators: 64, neurons: 64, axons: 128, queue: 64 },
+      ...{ classes: 2, delaySlots: 4, potentialBits: 16, accumulatorBits: 12 },
     };
     const found = await synthesise(machine);
     const model = estimateResources(machine);
