@@ -12,6 +12,8 @@ import { graphTree } from './write.js';
 export interface NirReadOptions extends NirOptions {
   /** The module "h5wasm", where it cannot be imported by that name (pages that are bundled). */
   readonly hdf5?: Hdf5Library;
+  /** Seconds that reading the file may take; damaged ones can take for ever (Node). Default 30. */
+  readonly timeLimit?: number;
 }
 
 /**
@@ -31,10 +33,10 @@ export async function readNirNetwork(bytes: Uint8Array, options: NirReadOptions)
 /** The graph in a NIR file as it stands there. */
 export async function readNirGraph(
   bytes: Uint8Array,
-  options: { readonly name?: string; readonly hdf5?: Hdf5Library } = {},
+  options: Pick<NirReadOptions, 'name' | 'hdf5' | 'timeLimit'> = {},
 ): Promise<NirGraph> {
-  const { name = 'NIR file', hdf5 } = options;
-  return parseGraph(await readHdf5(bytes, name, hdf5), name);
+  const { name = 'NIR file' } = options;
+  return parseGraph(await readHdf5(bytes, name, options), name);
 }
 
 /**

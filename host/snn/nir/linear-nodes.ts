@@ -47,10 +47,8 @@ export function wantedShape(node: { readonly type: string }): readonly number[] 
     case 'LIF':
     case 'CubaLI':
     case 'CubaLIF': {
-      const { type: _, ...parameters } = leaf;
-      const arrays = Object.values(parameters) as (NirArray | undefined)[];
-      const sizes = (array: NirArray | undefined): number => (array === undefined ? 0 : volume(array.shape));
-      return wanted(arrays.reduce((largest, array) => (sizes(array) > sizes(largest) ? array : largest))!);
+      const arrays = Object.values(leaf).filter((value): value is NirArray => typeof value === 'object');
+      return wanted(arrays.reduce((largest, array) => (array.data.length > largest.data.length ? array : largest)));
     }
     case 'Input':
     case 'Output':

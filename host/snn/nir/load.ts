@@ -15,7 +15,7 @@ export async function readNirNetwork(bytes: Uint8Array, options: NirReadOptions)
 /** As `readNirGraph` of `nir/index.ts`. */
 export async function readNirGraph(
   bytes: Uint8Array,
-  options: { readonly name?: string; readonly hdf5?: Hdf5Library } = {},
+  options: Pick<NirReadOptions, 'name' | 'hdf5' | 'timeLimit'> = {},
 ): Promise<NirGraph> {
   return (await import('./index.js')).readNirGraph(bytes, options);
 }

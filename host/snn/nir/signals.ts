@@ -217,7 +217,9 @@ function settleShapes(
 ): void {
   const open = new Set([...shapes].filter(([, shape]) => shape.length === 0).map(([name]) => name));
   // Parameters of shape [channels, 1, 1] may stand for planes of any size.
-  const wide = [...shapes].filter(([name, shape]) => shape.includes(1) && nodes.get(name)!.type !== 'Input').map(([name]) => name);
+  const wide = [...shapes]
+    .filter(([name, shape]) => shape.includes(1) && nodes.get(name)!.type !== 'Input')
+    .map(([name]) => name);
   for (let round = 0; open.size + wide.length > 0 && round < MOST_ROUNDS; round++) {
     const passed = new Map([...shapes].filter(([, shape]) => shape.length > 0));
     const coming = (name: string): readonly number[] | undefined =>
