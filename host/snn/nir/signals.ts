@@ -87,7 +87,12 @@ export function traceSignals(graph: FlatGraph, dt: number, budget: WorkBudget): 
     shapes.set(name, node.type === 'Input' ? inputShape(name, node, graph, outOf) : (wantedShape(node) ?? []));
   }
   // Neurons with one value for all take their size from what comes in, which may be other such neurons.
-  settleShapes(graph, into, order, shapes);
+  settleShapes(
+    graph,
+    into,
+    byDistance(graph, () => true, outOf),
+    shapes,
+  );
   for (const [name, shape] of shapes) if (shape.length === 0) shapes.set(name, [1]);
 
   const outputs = new Map<string, string>();
@@ -201,8 +206,11 @@ function inputShape(
   for (const to of waiting) {
     const target = nodes.get(to)!;
     const wanted = wantedShape(target);
-    if (wanted !== undefined && volume(wanted) !== volume(own) && !spreads(wanted, own)) return wanted;
-    if (wanted !== undefined && own.length !== 3 && wanted.length === 3) return wanted;
+    if (wanted !== undefined) {
+      const same = volume(wanted) === volume(own);
+      if (!same && !spreads(wanted, own)) return wanted;
+      if (same && wanted.length === 3 && (own.length !== 3 || !spreads(wanted, own))) return wanted;
+    }
     if (isPlain(target)) for (const next of outOf.get(to)!) waiting.add(next);
   }
   return own.length === 0 ? [1] : own;
@@ -212,7 +220,7 @@ function inputShape(
 function settleShapes(
   { nodes }: FlatGraph,
   into: ReadonlyMap<string, readonly string[]>,
-  between: readonly string[],
+  order: readonly string[],
   shapes: Map<string, readonly number[]>,
 ): void {
   const open = new Set([...shapes].filter(([, shape]) => shape.length === 0).map(([name]) => name));
@@ -227,8 +235,18 @@ function settleShapes(
         .get(name)!
         .map((from) => passed.get(from))
         .find((shape) => shape !== undefined);
-    for (const name of between) {
+    let settled = 0;
+    for (const name of order) {
       const node = nodes.get(name)!;
+      if (shapes.has(name)) {
+        const shape = open.has(name) ? coming(name) : undefined;
+        if (shape === undefined) continue;
+        shapes.set(name, shape);
+        passed.set(name, shape);
+        open.delete(name);
+        settled++;
+        continue;
+      }
       const shape = coming(name) ?? wantedShape(node);
       if (shape === undefined) continue;
       try {
@@ -237,18 +255,10 @@ function settleShapes(
         // Said where the signal is worked out.
       }
     }
-    let settled = 0;
     for (const name of wide) {
       const [own, shape] = [shapes.get(name)!, coming(name)];
       if (shape === undefined || volume(shape) === volume(own) || !spreads(own, shape)) continue;
       shapes.set(name, shape);
-      settled++;
-    }
-    for (const name of open) {
-      const shape = coming(name);
-      if (shape === undefined) continue;
-      shapes.set(name, shape);
-      open.delete(name);
       settled++;
     }
     if (settled === 0) return;
