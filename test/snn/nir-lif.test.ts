@@ -150,7 +150,10 @@ const simulators: readonly Simulator[] = [
 describe.each(Object.keys(devices))('one LIF neuron from a NIR file on %s', (kind) => {
   it('follows the exact solution, and each simulator when it does as that does', async () => {
     const device = await devices[kind]!();
+    // A thousand steps of one neuron are slow on a software GPU, so that one of each way of resetting has to do there.
+    const those = kind === 'webgpu' ? ['exact', 'norse', 'sinabs'] : simulators.map(({ name }) => name);
     for (const { name, options, within, spikes, scale = 1, later = 0, ...how } of simulators) {
+      if (!those.includes(name)) continue;
       const rows = trace(name);
       const network = await readNir(bytes, { ...options, dt });
       const ours = await run(device, how.euler === true ? euler(network) : network);
