@@ -47,6 +47,7 @@ export const coOptimised: PartitionStrategy = (request) => {
     }
   };
   const enough = NEAR_BOUND * lowerBound(lowered, machine, activity).cycles;
+  const scarce = machine.accumulators < lowered.neurons;
   const seen = new Set<string>();
   for (const [input, neuron] of ROWS) {
     const widths = widthsFor(request, work, neuron);
@@ -55,7 +56,9 @@ export const coOptimised: PartitionStrategy = (request) => {
     if (seen.has(key)) continue;
     seen.add(key);
     if (candidates.some(({ cycles }) => cycles <= enough)) break;
-    offer(() => deal(request, work, annealPorts(request, work, widths)));
+    const masks = annealPorts(request, work, widths);
+    offer(() => deal(request, work, masks, 'early'));
+    if (scarce) offer(() => deal(request, work, masks, 'even'));
   }
   for (const simple of Object.values(SIMPLE_STRATEGIES)) offer(() => simple(request));
   if (candidates.length === 0) throw outOfAccumulators(machine, Math.ceil(lowered.neurons / machine.lanes));

@@ -1,9 +1,10 @@
 /** From the ports that each source uses to a partition: an SPU for every synapse, a place for every neuron. */
-import { spusPerPort, type MachineConfig } from '../machine/config.js';
+import { spusPerPort } from '../machine/config.js';
 import type { Partition } from './layout.js';
-import type { Lowered } from './lower.js';
-import { outOfAccumulators, type PartitionRequest } from './partition.js';
-import { stepsWeight, type SourceWork } from './source-work.js';
+import { groupHomes } from './homes.js';
+import type { PartitionRequest } from './partition.js';
+import { incomingLoad, placeByPort, placeEvenly } from './placement.js';
+import type { SourceWork } from './source-work.js';
 
 /** Passes over all bundles in which their synapses are dealt, the later ones knowing where all the others lie. */
 const PASSES = 2;
@@ -12,13 +13,21 @@ const EVEN = 8;
 
 /**
  * Gives every synapse an SPU: of its source's ports (`maskOf` [sources]), among those that may hold its group, the one that is least loaded in
- * the steps in which the source is due. @throws TuttiError LIMIT_EXCEEDED
+ * the steps in which the source is due. Neurons are placed so that those which cause most work are swept early, or so that groups have
+ * an even load: that is better where partial sums are scarce. @throws TuttiError LIMIT_EXCEEDED
  */
-export function deal({ lowered, machine }: PartitionRequest, work: SourceWork, maskOf: Uint8Array): Partition {
+export function deal(
+  { lowered, machine, activity }: PartitionRequest,
+  work: SourceWork,
+  maskOf: Uint8Array,
+  placing: 'early' | 'even',
+): Partition {
   const { spus, lanes } = machine;
   const perPort = spusPerPort(machine);
-  const placement = placeByPort(lowered, machine, work, maskOf);
-  const homes = groupHomes(lowered, machine);
+  const incoming = incomingLoad(lowered, activity);
+  const placement =
+    placing === 'early' ? placeByPort(lowered, machine, work, maskOf) : placeEvenly(lowered, machine, incoming);
+  const homes = groupHomes(lowered, machine, placement, incoming);
   const spu = new Uint8Array(lowered.post.length);
   const load = new Float32Array(work.steps * spus);
   const held = new Float64Array(spus);
@@ -82,78 +91,4 @@ export function deal({ lowered, machine }: PartitionRequest, work: SourceWork, m
     put(b, allowed, 1);
   }
   return { spu, placement };
-}
-
-/**
- * Within each population, neurons of different ports in turn: then their axons, numbered one after another, meet their ports. Of each
- * port's, those that cause most work come first, so that it can begin early in the sweep.
- */
-function placeByPort(lowered: Lowered, { ports }: MachineConfig, work: SourceWork, maskOf: Uint8Array): Uint32Array {
-  const placement = new Uint32Array(lowered.neurons);
-  for (const { model, firstSource, size } of lowered.populations) {
-    if (model === 'input') continue;
-    const first = firstSource - lowered.inputs;
-    const queues: number[][] = Array.from({ length: ports + 1 }, () => []);
-    const weight = Float64Array.from({ length: size }, (_, i) => stepsWeight(lowered, work, firstSource + i));
-    const lightest = Array.from({ length: size }, (_, i) => first + i);
-    lightest.sort((a, b) => weight[a - first]! - weight[b - first]! || b - a);
-    for (const n of lightest) {
-      const source = lowered.inputs + n;
-      const port = Math.log2(maskOf[source]!);
-      const silent = lowered.firstBundle[source] === lowered.firstBundle[source + 1];
-      // Those of several ports fit anywhere.
-      queues[silent || port % 1 !== 0 ? ports : port]!.push(n);
-    }
-    let next = 0;
-    for (let place = first; place < first + size; place++) {
-      let queue = queues[ports]!;
-      for (let k = 0; k < ports; k++) {
-        const q = (next + k) % ports;
-        if (queues[q]!.length > 0) {
-          queue = queues[q]!;
-          next = (q + 1) % ports;
-          break;
-        }
-      }
-      placement[queue.pop()!] = place;
-    }
-  }
-  return placement;
-}
-
-type Homes = (group: number, allowed: Uint8Array, score: Float64Array) => number;
-
-/**
- * The least loaded of the allowed SPUs that may hold a group. Where accumulators are scarce every group has as many homes as there is room
- * for, the same number at each port. @throws TuttiError LIMIT_EXCEEDED
- */
-function groupHomes(lowered: Lowered, machine: MachineConfig): Homes {
-  const { spus, ports } = machine;
-  const groups = Math.ceil(lowered.neurons / machine.lanes);
-  const room = machine.accumulators / machine.lanes;
-  if (room >= groups) {
-    return (_group, allowed, score) => {
-      let best = allowed[0]!;
-      for (const p of allowed) if (score[p]! < score[best]!) best = p;
-      return best;
-    };
-  }
-  const perPort = spusPerPort(machine);
-  // Homes at each port; with less than one, homes anywhere, and then no source can be confined to one port.
-  const atPort = Math.floor((perPort * room) / groups);
-  const anywhere = Math.floor((spus * room) / groups);
-  if (anywhere < 1) throw outOfAccumulators(machine, groups);
-  const mayHold = new Uint8Array(spus * groups);
-  const [parts, size, each] = atPort > 0 ? [ports, perPort, atPort] : [1, spus, anywhere];
-  for (let part = 0; part < parts; part++) {
-    let next = 0;
-    for (let g = 0; g < groups; g++)
-      for (let k = 0; k < each; k++) mayHold[(part * size + (next++ % size)) * groups + g] = 1;
-  }
-  return (group, allowed, score) => {
-    let best = -1;
-    for (const p of allowed) if (mayHold[p * groups + group] && (best < 0 || score[p]! < score[best]!)) best = p;
-    if (best < 0) throw outOfAccumulators(machine, groups);
-    return best;
-  };
 }

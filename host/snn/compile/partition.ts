@@ -8,6 +8,7 @@ import type { MachineConfig } from '../machine/config.js';
 import type { Activity } from './activity.js';
 import type { Partition } from './layout.js';
 import type { Lowered } from './lower.js';
+import { incomingLoad } from './placement.js';
 
 export interface PartitionRequest {
   readonly lowered: Lowered;
@@ -163,11 +164,7 @@ export const byPre: PartitionStrategy = ({ lowered, machine }) => {
  * with the least so far. The neurons of a population are placed in the order of their own load, so that a group's are alike.
  */
 export const greedy: PartitionStrategy = ({ lowered, machine, activity }) => {
-  const load = new Float64Array(lowered.neurons);
-  for (let b = 0; b < lowered.bundles; b++) {
-    const rate = activity.rate[b]!;
-    for (let k = lowered.firstSynapse[b]!; k < lowered.firstSynapse[b + 1]!; k++) load[lowered.post[k]!]! += rate;
-  }
+  const load = incomingLoad(lowered, activity);
   const placement = new Uint32Array(lowered.neurons);
   for (const { model, firstSource, size } of lowered.populations) {
     if (model === 'input') continue;
