@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defineNetwork, saveNetwork } from '../snn/index.js';
 import { runCli } from './program.js';
@@ -15,8 +16,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 async function cli(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
   let [out, err] = ['', ''];
   const code = await runCli(['snn', ...argv], {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
+    out: (text) => void (out += stripVTControlCharacters(text)),
+    err: (text) => void (err += stripVTControlCharacters(text)),
   });
   return { code, out, err };
 }

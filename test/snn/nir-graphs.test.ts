@@ -415,7 +415,7 @@ function writable(seed: number): { description: FloatNetworkDescription; options
   });
   const projections = given.projections!.map(({ receptor: _receptor, ...projection }) => projection);
   return {
-    description: { ...given, populations, projections } as FloatNetworkDescription,
+    description: { ...given, populations, projections },
     options: { dt: given.dt, reset: subtract ? 'subtract' : 'value', maxSpikesPerStep: most, inputSpikesPerStep: 3 },
   };
 }

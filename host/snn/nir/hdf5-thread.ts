@@ -6,6 +6,8 @@ import { readTree, type Hdf5Answer } from './hdf5-tree.js';
 
 const source = `
 const { parentPort, workerData } = require('node:worker_threads');
+// Bundlers that keep names wrap functions in a call of this.
+const __name = (value) => value;
 const readTree = ${readTree.toString()};
 const loaded = import(workerData).then(async (library) => {
   (await library.ready).activate_throwing_error_handler();

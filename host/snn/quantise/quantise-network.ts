@@ -282,8 +282,12 @@ function fixedPopulation(population: FloatPopulation, scaled: Scaled): FixedPopu
   };
   if (threshold === undefined) return { model: 'li', ...common, leakShift: model === 'integrator' ? 0 : shift };
   const firing = {
-    // Float neurons fire strictly above their threshold, fixed-point ones at it.
-    threshold: row(2, (v) => Math.floor(scale * v) + 1),
+    // Float neurons fire strictly above their threshold, fixed-point ones at it. What is subtracted counts at every spike, so that its nearest
+    // value does best there.
+    threshold: row(
+      2,
+      reset?.kind === 'subtract' ? (v) => Math.max(1, Math.round(scale * v)) : (v) => Math.floor(scale * v) + 1,
+    ),
     reset:
       reset?.kind === 'subtract'
         ? ({ kind: 'subtract' } as const)
