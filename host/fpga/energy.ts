@@ -3,6 +3,9 @@
  * events (cycles, memory accesses, additions, words), and each event has an energy that published figures give:
  *
  *   E = static power x time + flip-flops x cycles x e_clock + accesses x e_memory + additions x e_add + words x e_word
+ *
+ * Published: Horowitz's energies and Kuon and Rose's ratio. Estimates of ours: a flip-flop's 3 fJ, a register file's 0.01 pJ a bit, the
+ * static power; `sensitivity` says how much of a result hangs on each.
  */
 import { spusPerPort, type MachineConfig } from '../snn/machine/config.js';
 import { memoryCost, memoriesOf } from './memory-map.js';
@@ -22,7 +25,7 @@ export interface EnergyConstants {
   readonly clock: number;
   /**
    * One access of a block RAM, whatever its width. Horowitz (ISSCC 2014, "Computing's energy problem"): 10 pJ for 64 bits from 8 kB in
-   * 45 nm. A RAMB36 is half as large and as wide and of a newer process, but has an FPGA's wires around it: taken as it is.
+   * 45 nm, 0.9 V. A RAMB36 is half as large and as wide and of a newer process, but has an FPGA's wires around it: taken as it is.
    */
   readonly blockRam: number;
   /** One access of a memory in LUTs, per 4 LUTs: 14 times (Kuon and Rose) about 0.01 pJ a bit for a register file of that size. */

@@ -8,7 +8,7 @@ import type { ReadRequest } from '../../host/snn/machine/load-words.js';
 import { findEnd, outputBound } from '../../host/snn/machine/output-words.js';
 import { encodeProgram } from '../../host/snn/machine/program-file.js';
 import { machineSteps, type Program } from '../../host/snn/machine/program.js';
-import { randomInput, randomProgram } from '../rtl/random-program.js';
+import { randomInput, randomProgram } from '../../host/kernels/conformance/random-program.js';
 
 export interface Work {
   readonly program: Program;

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { buildSimulator } from '../../rtl/sim/build-simulator.js';
 import { expected, run, work } from './program-work.js';
-import { randomInput, randomProgram } from '../rtl/random-program.js';
+import { randomInput, randomProgram } from '../../host/kernels/conformance/random-program.js';
 import type { Device } from '../../host/device/device.js';
 import { DEFAULT_MACHINE, type MachineConfig } from '../../host/snn/machine/config.js';
 import { linkAt } from '../../host/fpga/address.js';

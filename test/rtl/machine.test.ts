@@ -12,7 +12,12 @@ import type { Program } from '../../host/snn/machine/program.js';
 import { END_WORDS, INPUT, inputLoad, MEMORY, OUTPUT, STATUS } from '../../host/snn/machine/stream.js';
 import { CAPABILITIES_AT, IDENTIFICATION, REGISTER } from '../../host/fpga/register-map.js';
 import { parameterName } from '../../rtl/sim/sources.js';
-import { randomInput, randomProgram, type RandomInputOptions, type RandomProgramOptions } from './random-program.js';
+import {
+  randomInput,
+  randomProgram,
+  type RandomInputOptions,
+  type RandomProgramOptions,
+} from '../../host/kernels/conformance/random-program.js';
 import { simulate, verilate, type Simulated, type SimulateOptions } from './verilate.js';
 
 /** All small, so that everything that can overflow does. */

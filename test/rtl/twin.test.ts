@@ -9,7 +9,7 @@ import { loadWords } from '../../host/snn/machine/load-words.js';
 import { buildSimulator } from '../../rtl/sim/build-simulator.js';
 import { runTool } from '../../rtl/sim/sources.js';
 import { buildTwin, TWIN, TWIN_SOURCES, twinHash } from '../../rtl/twin/build-twin.js';
-import { randomInput, randomProgram } from './random-program.js';
+import { randomInput, randomProgram } from '../../host/kernels/conformance/random-program.js';
 
 const SMALL = { ...DEFAULT_MACHINE, spus: 2, lanes: 2, neurons: 160, axons: 128 };
 const program = randomProgram(DEFAULT_MACHINE, { seed: 11, groups: 24, axons: 256 });

@@ -1,5 +1,5 @@
 /** Conformance cases of the kernel that executes programs: whatever the format allows, and what the compiler makes of networks. */
-import { randomInput, randomProgram } from '../../../test/rtl/random-program.js';
+import { randomInput, randomProgram } from './random-program.js';
 import { compileNetwork } from '../../snn/compile/compile.js';
 import { checkMachine, DEFAULT_MACHINE, type MachineConfig } from '../../snn/machine/config.js';
 import { outputBound } from '../../snn/machine/output-words.js';

@@ -1,6 +1,6 @@
 /** What the cycle model says beside its words (test/rtl holds those to the RTL, test/snn/run-program.test.ts to the oracle). */
 import { describe, expect, it } from 'vitest';
-import { randomInput, randomProgram } from '../../../test/rtl/random-program.js';
+import { randomInput, randomProgram } from '../../kernels/conformance/random-program.js';
 import { TuttiError } from '../../errors.js';
 import { DEFAULT_MACHINE, type MachineConfig } from './config.js';
 import { createCycleModel } from './cycle-model.js';

@@ -1,9 +1,9 @@
 /** Programs that no compiler would make, to hold the RTL and its models against each other: everything that the format allows. */
-import { routingWords, spusPerPort, type MachineConfig } from '../../host/snn/machine/config.js';
-import type { NeuronClass, Program, SpuProgram } from '../../host/snn/machine/program.js';
-import { machineSteps } from '../../host/snn/machine/program.js';
-import { inputBegin, INPUT, LAST, PAIR } from '../../host/snn/machine/stream.js';
-import { seededRandom, type SeededRandom } from '../../host/snn/random.js';
+import { routingWords, spusPerPort, type MachineConfig } from '../../snn/machine/config.js';
+import type { NeuronClass, Program, SpuProgram } from '../../snn/machine/program.js';
+import { machineSteps } from '../../snn/machine/program.js';
+import { inputBegin, INPUT, LAST, PAIR } from '../../snn/machine/stream.js';
+import { seededRandom, type SeededRandom } from '../../snn/random.js';
 
 export interface RandomProgramOptions {
   readonly seed: number;
