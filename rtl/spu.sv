@@ -219,6 +219,7 @@ module spu #(
   assign quiet = empty && !row_valid && !busy && slot == '0;
 
   // ---- merge: cycle 0 group; 1 its emission bit known, sums read; 2 sums known, masked, and cleared behind
+  localparam int EMISSION_ADDRESS = GROUP > 5 ? GROUP - 5 : 1;
   logic [31:0] emission;
   logic [1:0] merging;
   logic [4:0] merge_bit;
@@ -233,10 +234,10 @@ module spu #(
   ) emission_memory (
       .clk,
       .write(load_emissions && load_this),
-      .write_address(load_address[(GROUP > 5 ? GROUP - 5 : 1)-1:0]),
+      .write_address(load_address[EMISSION_ADDRESS-1:0]),
       .write_data(load_data),
       .read(merge),
-      .read_address(GROUP > 5 ? merge_group[GROUP-1:(GROUP > 5 ? 5 : 0)] : '0),
+      .read_address(EMISSION_ADDRESS'(merge_group >> 5)),
       .read_data(emission)
   );
   always_ff @(posedge clk) begin
