@@ -6,9 +6,9 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { throwIfAborted, TuttiError } from '../errors.js';
+import { importBuiltin } from '../node-import.js';
 import type { MachineConfig } from '../snn/machine/config.js';
-import type { OpenMachineLink } from './machine-link.js';
-import { importBuiltin } from './node-import.js';
+import { IN_A_PAGE, type OpenMachineLink } from './machine-link.js';
 
 export interface DeviceFileOptions {
   /** Read from, and written to where `output` is not given: /dev/axis_fifo_43c00000. */
@@ -35,8 +35,8 @@ export function deviceFileLink(options: DeviceFileOptions): OpenMachineLink {
   const name = `path:${path}`;
   return async (signal) => {
     throwIfAborted(signal, `opening ${path}`);
-    const { open } = await importBuiltin<typeof import('node:fs/promises')>('fs/promises', name);
-    const { constants } = await importBuiltin<typeof import('node:fs')>('fs', name);
+    const { open } = await importBuiltin<typeof import('node:fs/promises')>('fs/promises', name, IN_A_PAGE);
+    const { constants } = await importBuiltin<typeof import('node:fs')>('fs', name, IN_A_PAGE);
     const openFile = async (file: string, flags: number): Promise<FileHandle> => {
       try {
         return await open(file, flags | constants.O_NONBLOCK);

@@ -59,3 +59,6 @@ export interface ByteLink {
 
 /** Connects, and again after a drop. @throws TuttiError DEVICE_UNAVAILABLE saying what could not be reached */
 export type DialByteLink = (signal?: AbortSignal) => Promise<ByteLink>;
+
+/** For messages: what does in a page what only Node can do. */
+export const IN_A_PAGE = 'use ws://, wss:// or WebSerial to reach a board';

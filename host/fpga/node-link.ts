@@ -3,9 +3,9 @@ import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { abortedError, throwIfAborted, TuttiError } from '../errors.js';
-import type { ByteLink, DialByteLink } from './machine-link.js';
+import { importBuiltin, importOptional } from '../node-import.js';
+import { IN_A_PAGE, type ByteLink, type DialByteLink } from './machine-link.js';
 import { mailbox } from './mailbox.js';
-import { importBuiltin, importOptional } from './node-import.js';
 
 /** Milliseconds in which a socket must connect. */
 const CONNECT_MS = 5000;
@@ -70,7 +70,7 @@ export function dialSocket(
 ): DialByteLink {
   return async (signal) => {
     throwIfAborted(signal, `connecting to ${name}`);
-    const { connect } = await importBuiltin<typeof import('node:net')>('net', `a link to ${name}`);
+    const { connect } = await importBuiltin<typeof import('node:net')>('net', `a link to ${name}`, IN_A_PAGE);
     return new Promise((resolve, reject) => {
       const socket = connect(to);
       const fail = (why: string): void => {
@@ -111,7 +111,11 @@ export function dialSocket(
 export function dialProcess(name: string, command: readonly [string, ...string[]]): DialByteLink {
   return async (signal) => {
     throwIfAborted(signal, `starting ${name}`);
-    const { spawn } = await importBuiltin<typeof import('node:child_process')>('child_process', `a link to ${name}`);
+    const { spawn } = await importBuiltin<typeof import('node:child_process')>(
+      'child_process',
+      `a link to ${name}`,
+      IN_A_PAGE,
+    );
     const child = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
     await started(child, name);
     let said = '';

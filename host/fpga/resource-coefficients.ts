@@ -1,14 +1,14 @@
 /** Generated from rtl/synth/runs.json by `npm run rtl:synth -- --fit`; do not edit. Without what belongs to memories. */
 export const LUT_COEFFICIENTS: Readonly<Record<string, number>> = {
-  one: 1132.91,
-  ports: 259.09,
-  spus: 349.32,
-  'spus x lanes x accumulator bits': 3.01,
-  'spus x weight bits': 5.49,
-  lanes: 108.12,
-  'lanes x potential bits': 11.21,
-  'lanes x merged bits': 2.83,
-  'lanes x classes': 2.51,
+  one: 1135.96,
+  ports: 267.75,
+  spus: 334.43,
+  'spus x lanes x accumulator bits': 2.96,
+  'spus x weight bits': 7.95,
+  lanes: 116.86,
+  'lanes x potential bits': 10.86,
+  'lanes x merged bits': 2.43,
+  'lanes x classes': 2.7,
 };
 export const FLIP_FLOP_COEFFICIENTS: Readonly<Record<string, number>> = {
   one: 1117.22,

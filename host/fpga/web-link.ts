@@ -2,7 +2,7 @@
 import { abortedError, throwIfAborted, TuttiError } from '../errors.js';
 import type { ByteLink, DialByteLink } from './machine-link.js';
 import { mailbox } from './mailbox.js';
-import { importOptional, inNode } from './node-import.js';
+import { importOptional, inNode } from '../node-import.js';
 
 /** Milliseconds in which a connection must stand. */
 const CONNECT_MS = 5000;

@@ -4,7 +4,7 @@ import { TuttiError } from '../errors.js';
 import { synapsesOf } from '../../test/snn/reference.js';
 import { fixedNetwork, seeds } from '../../test/snn/arbitraries.js';
 import { countSynapses, fanOut, filterRows, toColumns, toDense, toMatrix, toRows } from './connectivity.js';
-import { mix32, seededRandom } from './random.js';
+import { mix32, seededRandom } from '../random.js';
 import { randomSparse, sparseFromEntries } from './sparse.js';
 import { defineNetwork } from './validate.js';
 

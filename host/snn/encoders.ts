@@ -3,7 +3,7 @@
  * an object per spike.
  */
 import { TuttiError } from '../errors.js';
-import { checkSeed, mix32 } from './random.js';
+import { checkSeed, mix32 } from '../random.js';
 import type { Current, SpikeTrain } from './spike-train.js';
 
 /** Samples one after the other, [batch][neurons]: bytes 0 .. 255, or numbers 0 .. 1. */

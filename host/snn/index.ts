@@ -28,8 +28,8 @@ export { decodeFirstSpike, decodeMembrane, decodeSpikeCount } from './decoders.j
 export type { Decoded, MembraneOptions } from './decoders.js';
 export { randomSparse, sparseFromEntries } from './sparse.js';
 export type { RandomSparseOptions, SparseProjectionPart } from './sparse.js';
-export { seededRandom } from './random.js';
-export type { SeededRandom } from './random.js';
+export { seededRandom } from '../random.js';
+export type { SeededRandom } from '../random.js';
 export { countSynapses, toDense, toRows } from './connectivity.js';
 export type { Rows } from './connectivity.js';
 export { loadNetwork, saveNetwork } from './file.js';

@@ -1,7 +1,7 @@
 /** Makers of sparse connectivity: random, or from a list of synapses. */
 import { TuttiError } from '../errors.js';
 import type { Rows } from './connectivity.js';
-import { checkSeed, seededRandom, splitmix32, type SeededRandom } from './random.js';
+import { checkSeed, seededRandom, splitmix32, type SeededRandom } from '../random.js';
 
 /** Ready to be spread into a projection: `{ from, to, ...randomSparse(...) }`. */
 export interface SparseProjectionPart<W extends Float32Array | Int8Array> extends Rows<W> {

@@ -82,11 +82,27 @@ describe('the installed package', () => {
     expect(await node('errors.mjs', text)).toEqual([true, 'NETWORK_INVALID', 'populations']);
   });
 
+  it('tells a story', async () => {
+    const text = `
+      import { createWasmDevice } from 'tutti';
+      import { fileSource, openLanguageModel } from 'tutti/llm';
+      import { fileURLToPath } from 'node:url';
+      const file = new URL('models/stories260k/stories260k-f32.gguf', import.meta.resolve('tutti/package.json'));
+      const model = await openLanguageModel(await fileSource(fileURLToPath(file)), { device: await createWasmDevice() });
+      let story = '';
+      for await (const { text } of model.generate({ prompt: 'Once upon a time', maxTokens: 8 })) story += text;
+      console.log(JSON.stringify(story));
+      await model.close();
+    `;
+    expect(await node('story.mjs', text)).toBe(', there was a little girl');
+  });
+
   it('leaves globals alone when it is imported, and nothing running', async () => {
     const text = `
       const before = Object.getOwnPropertyNames(globalThis);
       await import('tutti');
       await import('tutti/snn');
+      await import('tutti/llm');
       const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name));
       console.log(JSON.stringify({ added, running: process.getActiveResourcesInfo().filter((name) => /Worker|Timeout|Immediate|Port/.test(name)) }));
     `;

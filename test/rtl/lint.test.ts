@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { checkMachine, DEFAULT_MACHINE, MACHINE_LIMITS, type MachineConfig } from '../../host/snn/machine/config.js';
-import { seededRandom } from '../../host/snn/random.js';
+import { seededRandom } from '../../host/random.js';
 import { designFiles, machineParameters, runTool, TOP } from '../../rtl/sim/sources.js';
 
 async function lint(machine: MachineConfig): Promise<void> {

@@ -3,7 +3,7 @@ import { routingWords, spusPerPort, type MachineConfig } from '../../snn/machine
 import type { NeuronClass, Program, SpuProgram } from '../../snn/machine/program.js';
 import { machineSteps } from '../../snn/machine/program.js';
 import { inputBegin, INPUT, LAST, PAIR } from '../../snn/machine/stream.js';
-import { seededRandom, type SeededRandom } from '../../snn/random.js';
+import { seededRandom, type SeededRandom } from '../../random.js';
 
 export interface RandomProgramOptions {
   readonly seed: number;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../device/device.js';
 import { checkCase, type KernelCase } from './case.js';
 import { dice, type Dice } from './generate.js';
+import { llmCases } from './llm-cases.js';
 import { machineCases } from './machine-cases.js';
 import { snnCases } from './snn-cases.js';
 import { trainingCases } from './training-cases.js';
@@ -12,6 +13,7 @@ export const allCases: Readonly<Record<string, (d: Dice) => KernelCase>> = {
   ...snnCases,
   ...trainingCases,
   ...machineCases,
+  ...llmCases,
 };
 
 export function conformanceSuite(name: string, open: () => Promise<Device>, runs: number): void {

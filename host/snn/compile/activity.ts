@@ -2,7 +2,7 @@
  * Which bundles carry a spike in the same machine step: what a partition is balanced for. Counted in a run of the lowered network on
  * calibration inputs, or, without any, drawn from a stated prior.
  */
-import { seededRandom } from '../random.js';
+import { seededRandom } from '../../random.js';
 import { spikesAt, type SpikeTrain } from '../spike-train.js';
 import type { Lowered } from './lower.js';
 

@@ -3,7 +3,7 @@
  * the runs so that sources which are active together use different ports.
  */
 import { spusPerPort } from '../machine/config.js';
-import { seededRandom } from '../random.js';
+import { seededRandom } from '../../random.js';
 import type { PartitionRequest } from './partition.js';
 import { stepsWeight, type SourceWork } from './source-work.js';
 

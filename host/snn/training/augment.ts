@@ -1,5 +1,5 @@
 /** Small random affine changes of grey-scale images, so that a classifier learns digits and not pixels. */
-import type { SeededRandom } from '../random.js';
+import type { SeededRandom } from '../../random.js';
 
 export interface AugmentOptions {
   /** Largest rotation, degrees. */

@@ -20,7 +20,7 @@ import {
 } from '../../kernels/training/index.js';
 import { encodeLatency } from '../encoders.js';
 import type { FixedNetworkDescription } from '../network.js';
-import { seededRandom } from '../random.js';
+import { seededRandom } from '../../random.js';
 import { augmentImage, type AugmentOptions } from './augment.js';
 
 export interface LabelledImages {

@@ -1,8 +1,8 @@
 /**
- * Seeded randomness. All randomness in this room comes from here, and every seed is an argument, so that a run can be
+ * Seeded randomness. All randomness comes from here, and every seed is an argument, so that a run can be
  * repeated to the bit on any machine.
  */
-import { TuttiError } from '../errors.js';
+import { TuttiError } from './errors.js';
 
 export interface SeededRandom {
   /** The next 32 random bits, 0 .. 2^32 - 1. */

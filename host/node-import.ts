@@ -1,5 +1,5 @@
 /** Node's own modules and optional packages, in a way that bundlers for browsers leave alone. */
-import { TuttiError } from '../errors.js';
+import { TuttiError } from './errors.js';
 
 /** Whether this is Node (or something that has its modules). */
 export function inNode(): boolean {
@@ -8,13 +8,8 @@ export function inNode(): boolean {
 }
 
 /** One of Node's modules, by its name without `node:`. @throws TuttiError DEVICE_UNAVAILABLE in a browser */
-export async function importBuiltin<T>(name: string, what: string): Promise<T> {
-  if (!inNode()) {
-    throw new TuttiError(
-      'DEVICE_UNAVAILABLE',
-      `${what} needs Node; in a page use ws://, wss:// or WebSerial to reach a board`,
-    );
-  }
+export async function importBuiltin<T>(name: string, what: string, instead: string): Promise<T> {
+  if (!inNode()) throw new TuttiError('DEVICE_UNAVAILABLE', `${what} needs Node; in a page ${instead}`);
   const specifier = ['node', name].join(':');
   return (await import(/* @vite-ignore */ /* webpackIgnore: true */ specifier)) as T;
 }

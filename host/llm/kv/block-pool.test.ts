@@ -1,0 +1,72 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createBlockPool } from './block-pool.js';
+
+describe('the block pool', () => {
+  it('hands out what is free, all or nothing', () => {
+    const pool = createBlockPool(4);
+    const first = pool.allocate(3)!;
+    expect(new Set(first).size).toBe(3);
+    expect(pool.allocate(2)).toBeUndefined();
+    expect(pool).toMatchObject({ free: 1, used: 3 });
+    pool.release(first[0]!);
+    expect(pool.allocate(2)).toHaveLength(2);
+    expect(() => createBlockPool(0)).toThrow(/blocks is 0/);
+  });
+
+  it('keeps cached blocks until their room is needed, and drops the longest unused first', () => {
+    const pool = createBlockPool(3);
+    const [a, b, c] = pool.allocate(3) as [number, number, number];
+    [a, b, c].forEach((block, k) => pool.cache(block, `key ${k}`));
+    [b, a, c].forEach((block) => pool.release(block));
+    expect(pool).toMatchObject({ free: 3, used: 0 });
+    expect(pool.lookUp('key 1')).toBe(b);
+    expect(pool.allocate(1)).toEqual([a]);
+    expect(pool.lookUp('key 0')).toBeUndefined();
+    expect(pool.lookUp('key 2')).toBe(c);
+    expect(() => {
+      pool.release(c);
+      pool.release(c);
+    }).toThrow(/released more often/);
+  });
+
+  it('never gives a block to two, loses none, and finds under a key what was put there', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(4), fc.nat(9), fc.nat(9)), { maxLength: 200 }), (actions) => {
+        const pool = createBlockPool(6);
+        const held: number[] = [];
+        const contents = new Map<number, string>();
+        for (const [action, n, key] of actions) {
+          if (action <= 1) {
+            const free = pool.free;
+            const got = pool.allocate(n);
+            expect(got === undefined).toBe(n > free);
+            for (const block of got ?? []) {
+              expect(held).not.toContain(block);
+              contents.set(block, `own ${block}`);
+              held.push(block);
+            }
+          } else if (action === 2 && held.length > 0) {
+            pool.release(held.splice(n % held.length, 1)[0]!);
+          } else if (action === 3 && held.length > 0) {
+            const block = held[n % held.length]!;
+            if (contents.get(block)!.startsWith('own')) {
+              contents.set(block, `key ${key}`);
+              pool.cache(block, `key ${key}`);
+            }
+          } else if (action === 4) {
+            const block = pool.lookUp(`key ${key}`);
+            if (block !== undefined) {
+              expect(contents.get(block)).toBe(`key ${key}`);
+              held.push(block);
+            }
+          }
+          expect(pool.used).toBe(new Set(held).size);
+          expect(pool.used + pool.free).toBe(6);
+          for (const block of held) expect(pool.referencesOf(block)).toBe(held.filter((b) => b === block).length);
+        }
+      }),
+      { numRuns: 300, seed: 7 },
+    );
+  });
+});

@@ -1,0 +1,53 @@
+/** The tokenizer that a GGUF file carries. */
+import { TuttiError } from '../../errors.js';
+import type { GgufHeader, GgufValue } from '../gguf/types.js';
+import { createSentencePieceTokenizer } from './sentence-piece.js';
+import type { Tokenizer } from './tokenizer.js';
+
+/** @throws TuttiError FILE_INVALID naming the entry that is missing or of the wrong kind */
+export function tokenizerOf({ metadata }: GgufHeader, file: string): Tokenizer {
+  const fail = (key: string, what: string): never => {
+    throw new TuttiError('FILE_INVALID', `${file}: metadata tokenizer.ggml.${key} ${what}; convert the model again`, {
+      where: `tokenizer.ggml.${key}`,
+    });
+  };
+  const get = (key: string): GgufValue | undefined => metadata.get(`tokenizer.ggml.${key}`);
+  const model = get('model');
+  if (model !== 'llama')
+    return fail('model', model === undefined ? 'is missing' : `is ${String(model)}; "llama" is read`);
+  const tokens = get('tokens');
+  if (!Array.isArray(tokens) || !tokens.every((token) => typeof token === 'string'))
+    return fail('tokens', 'is not a list of texts');
+  const scores = get('scores');
+  if (!(scores instanceof Float32Array)) return fail('scores', 'is not a list of f32');
+  const kinds = get('token_type');
+  if (kinds !== undefined && !(kinds instanceof Int32Array || kinds instanceof Uint32Array))
+    return fail('token_type', 'is not a list of i32');
+  const id = (key: string): number | undefined => {
+    const value = get(key);
+    if (value === undefined) return undefined;
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= tokens.length)
+      return fail(key, `is ${String(value)}, not a token`);
+    return value;
+  };
+  const flag = (key: string): boolean | undefined => {
+    const value = get(key);
+    return typeof value === 'boolean' ? value : undefined;
+  };
+  const [bos, unknown, addBos, addSpacePrefix] = [
+    id('bos_token_id'),
+    id('unknown_token_id'),
+    flag('add_bos_token'),
+    flag('add_space_prefix'),
+  ];
+  return createSentencePieceTokenizer({
+    tokens,
+    scores,
+    ...(kinds && { kinds }),
+    ...(bos !== undefined && { bos }),
+    ...(unknown !== undefined && { unknown }),
+    ...(addBos !== undefined && { addBos }),
+    ...(addSpacePrefix !== undefined && { addSpacePrefix }),
+    ends: new Set([id('eos_token_id'), id('eot_token_id')].filter((token) => token !== undefined)),
+  });
+}
