@@ -21,13 +21,18 @@ struct Params {
 fn kvAppendF32(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
   let width = params.kvHeads * params.headSize;
   let slot = slots[group.y];
-  let block = slot / params.blockSize;
-  if (id.x >= width || block >= params.blocks) {
+  let page = slot / params.blockSize;
+  if (id.x >= width) {
+    return;
+  }
+  if (page >= params.blocks) {
     return;
   }
   let head = id.x / params.headSize;
-  let row = (block * params.kvHeads + head) * params.blockSize + slot % params.blockSize;
-  let place = row * params.headSize + id.x % params.headSize;
+  let within = slot % params.blockSize;
+  let element = id.x % params.headSize;
+  let row = (page * params.kvHeads + head) * params.blockSize + within;
+  let place = row * params.headSize + element;
   keys[place] = k[group.y * width + id.x];
   values[place] = v[group.y * width + id.x];
 }

@@ -44,8 +44,10 @@ fn pagedAttentionF32(@builtin(local_invocation_index) local: u32, @builtin(workg
     var score = -3.0e38;
     var place = 0u;
     if (j < count) {
-      let block = tables[row + j / params.blockSize];
-      place = ((block * params.kvHeads + kvHead) * params.blockSize + j % params.blockSize) * head;
+      let page = tables[row + j / params.blockSize];
+      let within = j % params.blockSize;
+      let start = (page * params.kvHeads + kvHead) * params.blockSize;
+      place = (start + within) * head;
       score = 0.0;
       for (var i = 0u; i < head; i++) {
         score += q[query + i] * keys[place + i];

@@ -8,11 +8,15 @@ import type { KernelBody } from '../../host/device/device.js';
 import { machineKernels } from '../../host/kernels/machine/index.js';
 import { snnKernels } from '../../host/kernels/snn/index.js';
 import { trainingKernels } from '../../host/kernels/training/index.js';
+import { kvKernels } from '../../host/kernels/kv/index.js';
+import { tensorKernels } from '../../host/kernels/tensor/index.js';
 
 const rooms: Readonly<Record<string, readonly KernelBody[]>> = {
   machine: machineKernels(),
   snn: snnKernels(),
   training: trainingKernels(),
+  tensor: tensorKernels(),
+  kv: kvKernels(),
 };
 const kernels = Object.values(rooms).flat();
 
@@ -35,7 +39,11 @@ describe('WGSL', () => {
       kernel.buffers.forEach((buffer, i) => {
         const resource = resources[i + 1]!;
         const { format } = resource.type as unknown as { format: { name: string; format?: { name: string } | null } };
-        const element = format.name === 'atomic' ? format.format!.name : format.name;
+        // Vectors of a buffer's elements are another way to read them.
+        const element =
+          format.name === 'atomic'
+            ? format.format!.name
+            : format.name.replace(/^vec[234](?=[fiu]$)/, '').replace(/^([fiu])$/, '$132');
         expect(element, `${name}.${buffer.name}`).toBe(buffer.type === 'i8' ? 'u32' : buffer.type);
         expect(resource.access, `${name}.${buffer.name}`).toBe(buffer.access === 'read' ? 'read' : 'read_write');
         expect(resource.name.replace(/(F32|I32|I8)$/, ''), `${name} binding ${i + 1}`).toBe(buffer.name);
