@@ -1,9 +1,10 @@
-/** `npm run bench:suprasnn [-- --quick] [--json] [--only mnist,strategies,rtl,engines,speech,speech-machine,nmnist]`. */
+/** `npm run bench:suprasnn [-- --quick] [--json] [--only mnist,strategies,compile-time,rtl,engines,speech,speech-machine,nmnist]`. */
 import { runBenchmark, type BenchContext } from '../report.js';
 import { benchNmnist } from './nmnist.js';
 import { benchProgramEngine } from './program-engine.js';
 import { benchRtl } from './rtl.js';
 import { benchSpeech } from './speech.js';
+import { benchCompileTime } from './suprasnn-compile-time.js';
 import { benchSupraSpeech } from './suprasnn-speech.js';
 import { benchSupraMnist } from './suprasnn-mnist.js';
 import { benchStrategies } from './suprasnn-strategies.js';
@@ -11,6 +12,7 @@ import { benchStrategies } from './suprasnn-strategies.js';
 const parts: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   mnist: benchSupraMnist,
   strategies: benchStrategies,
+  'compile-time': benchCompileTime,
   rtl: benchRtl,
   engines: benchProgramEngine,
   speech: benchSpeech,

@@ -87,6 +87,22 @@ describe('requests side by side', () => {
     expect(crowded.usage.usedBlocks).toBe(0);
   });
 
+  it('give way in a small pool where they share a beginning, which frees less than it seems', async () => {
+    const prompt = 'Once upon a time, there was a little girl named Lily. She loved to play outside in the park. ';
+    const ask = (k: number): GenerateOptions => ({ prompt, maxTokens: 60 + k, temperature: 1, seed: k });
+    const wide = await openLanguageModel(bytesSource(file), { device });
+    const alone: string[] = [];
+    for (let k = 0; k < 6; k++) alone.push(await textOf(wide, ask(k)));
+    await wide.close();
+    const model = await openLanguageModel(bytesSource(file), { device, blocks: 9 });
+    await textOf(model, { prompt, maxTokens: 1 });
+    expect(await Promise.all(Array.from({ length: 6 }, (_, k) => textOf(model, ask(k))))).toEqual(alone);
+    expect(model.usage.evictions).toBeGreaterThan(0);
+    expect(model.usage.reusedTokens).toBeGreaterThan(0);
+    expect(model.usage.usedBlocks).toBe(0);
+    await model.close();
+  });
+
   it('compute a common beginning once', async () => {
     const model = await openLanguageModel(bytesSource(file), { device });
     const prompt = 'Once upon a time, there was a little girl named Lily. She loved to play outside in the park. ';

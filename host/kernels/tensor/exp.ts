@@ -7,7 +7,7 @@ const f = Math.fround;
 const bits = new Int32Array(1);
 const power = new Float32Array(bits.buffer);
 
-export const EXP_COEFFICIENTS = [
+const COEFFICIENTS = [
   1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
 ].map(f);
 /** Adding and subtracting it rounds to a whole number, halves to even. */
@@ -20,8 +20,8 @@ export function expF32(argument: number): number {
   const x = Math.min(88, Math.max(-87, f(argument)));
   const n = f(f(f(x * LOG2_E) + ROUNDER) - ROUNDER);
   const r = f(f(x - f(n * LN2_HIGH)) - f(n * LN2_LOW));
-  let p = EXP_COEFFICIENTS[0]!;
-  for (let k = 1; k < EXP_COEFFICIENTS.length; k++) p = f(f(p * r) + EXP_COEFFICIENTS[k]!);
+  let p = COEFFICIENTS[0]!;
+  for (let k = 1; k < COEFFICIENTS.length; k++) p = f(f(p * r) + COEFFICIENTS[k]!);
   bits[0] = (n + 127) << 23;
   return f(f(f(f(p * f(r * r)) + r) + 1) * power[0]!);
 }

@@ -84,11 +84,10 @@ interface Request {
   readonly sampler: Sampler;
   readonly last: number;
   readonly tokens: number[];
-  readonly prompt: number;
   computed: number;
   blocks: number[];
-  /** Keys of the blocks that were cached so far: each stands for all tokens up to its end. */
-  keys: string[];
+  /** What the blocks that were cached so far hold, by the pool's numbers: each stands for all tokens up to its end. */
+  contents: number[];
   readonly ready: number[];
   finish: FinishReason | undefined;
   failure: Error | undefined;
@@ -137,18 +136,17 @@ export async function openLanguageModel(source: ByteSource, options: LanguageMod
   const counts = { reused: 0, computed: 0, evictions: 0 };
 
   const keyOf = (request: Request, block: number): string => {
-    const before = block === 0 ? '' : request.keys[block - 1]!;
+    const before = block === 0 ? '' : request.contents[block - 1]!;
     return `${before}/${request.tokens.slice(block * blockSize, (block + 1) * blockSize).join(',')}`;
   };
 
   /** Takes whole blocks that another request has computed already; the last token is computed in any case. */
   function reuse(request: Request): void {
     for (let block = 0; (block + 1) * blockSize < request.tokens.length; block++) {
-      const key = keyOf(request, block);
-      const found = pool.lookUp(key);
+      const found = pool.lookUp(keyOf(request, block));
       if (found === undefined) break;
-      request.blocks.push(found);
-      request.keys.push(key);
+      request.blocks.push(found.block);
+      request.contents.push(found.content);
       request.computed += blockSize;
       counts.reused += blockSize;
     }
@@ -158,7 +156,7 @@ export async function openLanguageModel(source: ByteSource, options: LanguageMod
     // From the end, so that beginnings, which others are likelier to share, are dropped last.
     for (const block of request.blocks.reverse()) pool.release(block);
     request.blocks = [];
-    request.keys = [];
+    request.contents = [];
     request.computed = 0;
   }
 
@@ -203,6 +201,8 @@ export async function openLanguageModel(source: ByteSource, options: LanguageMod
       }
     }
     if (stepped.length === 0) {
+      // What was evicted was shared, and freed less than was counted on: plan again with what there is.
+      if (evicted.length > 0) return;
       // Nobody can go on: the pool is too small for the one that comes first.
       const first = [...requests.values()].sort((a, b) => b.priority - a.priority || a.id - b.id)[0]!;
       first.failure = new TuttiError(
@@ -224,10 +224,9 @@ export async function openLanguageModel(source: ByteSource, options: LanguageMod
     } satisfies DecoderBatch);
     for (const request of stepped) {
       if (!requests.has(request.id)) continue;
-      while ((request.keys.length + 1) * blockSize <= request.computed) {
-        const key = keyOf(request, request.keys.length);
-        pool.cache(request.blocks[request.keys.length]!, key);
-        request.keys.push(key);
+      while ((request.contents.length + 1) * blockSize <= request.computed) {
+        const block = request.contents.length;
+        request.contents.push(pool.cache(request.blocks[block]!, keyOf(request, block)));
       }
     }
     sampled.forEach((request, k) => {
@@ -287,9 +286,9 @@ export async function openLanguageModel(source: ByteSource, options: LanguageMod
         where: 'maxTokens',
       });
     const request: Request = {
-      ...{ id: nextId++, priority, sampler: createSampler(options), tokens, prompt: tokens.length },
+      ...{ id: nextId++, priority, sampler: createSampler(options), tokens },
       last: Math.min(context, tokens.length + maxTokens),
-      ...{ computed: 0, blocks: [], keys: [], ready: [], finish: undefined, failure: undefined, wake: () => {} },
+      ...{ computed: 0, blocks: [], contents: [], ready: [], finish: undefined, failure: undefined, wake: () => {} },
     };
     reuse(request);
     requests.set(request.id, request);

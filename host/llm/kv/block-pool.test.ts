@@ -20,10 +20,10 @@ describe('the block pool', () => {
     [a, b, c].forEach((block, k) => pool.cache(block, `key ${k}`));
     [b, a, c].forEach((block) => pool.release(block));
     expect(pool).toMatchObject({ free: 3, used: 0 });
-    expect(pool.lookUp('key 1')).toBe(b);
+    expect(pool.lookUp('key 1')).toEqual({ block: b, content: 1 });
     expect(pool.allocate(1)).toEqual([a]);
     expect(pool.lookUp('key 0')).toBeUndefined();
-    expect(pool.lookUp('key 2')).toBe(c);
+    expect(pool.lookUp('key 2')).toEqual({ block: c, content: 2 });
     expect(() => {
       pool.release(c);
       pool.release(c);
@@ -55,7 +55,7 @@ describe('the block pool', () => {
               pool.cache(block, `key ${key}`);
             }
           } else if (action === 4) {
-            const block = pool.lookUp(`key ${key}`);
+            const block = pool.lookUp(`key ${key}`)?.block;
             if (block !== undefined) {
               expect(contents.get(block)).toBe(`key ${key}`);
               held.push(block);

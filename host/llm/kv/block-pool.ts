@@ -17,10 +17,13 @@ export interface BlockPool {
   retain(block: number): void;
   /** One reference less; without any, the block can be allocated again, cached content last. */
   release(block: number): void;
-  /** Says that a block that is now full holds what `key` stands for. */
-  cache(block: number, key: string): void;
+  /**
+   * Says that a block that is now full holds what `key` stands for. Returns the number of that content, never given to another: keys of what
+   * follows can be made of it and stay short.
+   */
+  cache(block: number, key: string): number;
   /** Finds and retains the block that holds `key`. */
-  lookUp(key: string): number | undefined;
+  lookUp(key: string): { readonly block: number; readonly content: number } | undefined;
   referencesOf(block: number): number;
 }
 
@@ -33,14 +36,15 @@ export function createBlockPool(blocks: number): BlockPool {
   }
   const references = new Uint32Array(blocks);
   const keyOf: (string | undefined)[] = Array.from({ length: blocks }, () => undefined);
-  const byKey = new Map<string, number>();
+  const byKey = new Map<string, { readonly block: number; readonly content: number }>();
+  let contents = 0;
   const unused = Array.from({ length: blocks }, (_, k) => blocks - 1 - k);
   /** Cached blocks without references, longest unused first. */
   const idle = new Set<number>();
 
   const forget = (block: number): void => {
     const key = keyOf[block];
-    if (key !== undefined && byKey.get(key) === block) byKey.delete(key);
+    if (key !== undefined) byKey.delete(key);
     keyOf[block] = undefined;
   };
 
@@ -80,17 +84,20 @@ export function createBlockPool(blocks: number): BlockPool {
       else idle.add(block);
     },
     cache(block, key) {
-      if (byKey.has(key)) return; // another block holds the same already; this one stays private
+      const held = byKey.get(key);
+      if (held) return held.content; // another block holds the same already; this one stays private
       forget(block);
       keyOf[block] = key;
-      byKey.set(key, block);
+      byKey.set(key, { block, content: contents });
+      return contents++;
     },
     lookUp(key) {
-      const block = byKey.get(key);
-      if (block === undefined) return undefined;
-      idle.delete(block);
-      references[block]!++;
-      return block;
+      const held = byKey.get(key);
+      if (held) {
+        idle.delete(held.block);
+        references[held.block]!++;
+      }
+      return held;
     },
     referencesOf: (block) => references[block]!,
   };

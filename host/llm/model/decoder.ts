@@ -4,7 +4,7 @@
  */
 import type { Device, DeviceBuffer, KernelBody, KernelCall } from '../../device/device.js';
 import { TuttiError } from '../../errors.js';
-import { kvAppendF32, kvKernels, pagedAttentionF32 } from '../../kernels/kv/index.js';
+import { kvAppendF32, kvKernels, MOST_HEAD_SIZE, pagedAttentionF32 } from '../../kernels/kv/index.js';
 import {
   gatedRows,
   gatherRowsF32,
@@ -73,6 +73,15 @@ export function createDecoder(
       throw new TuttiError('FILE_INVALID', `${config.name} has a ${what} of ${value}; multiples of 4 can be run`, {
         where: what,
       });
+  }
+  if (headSize > MOST_HEAD_SIZE) {
+    throw new TuttiError(
+      'FILE_INVALID',
+      `${config.name} has heads of ${headSize}; at most ${MOST_HEAD_SIZE} can be run`,
+      {
+        where: 'headSize',
+      },
+    );
   }
   const tableWidth = Math.ceil(context / blockSize);
   const held: DeviceBuffer[] = [];
