@@ -115,13 +115,12 @@ const small = defineNetwork({
 
 describe('a compiled program', () => {
   it('is proved by the validator, survives its file, and computes what the network computes', () => {
-    let count = 0;
     fc.assert(
       fc.property(seeds, machines, strategies, fc.constantFrom(undefined, 0, 1), (seed, machine, strategy, slack) => {
         const network = defineNetwork(fixedNetwork(seed)) as FixedNetwork;
         const program = compiled(network, machine, strategy, slack);
-        if (program === undefined) return;
-        count++;
+        // Another network instead of one that does not fit: a run that compares nothing proves nothing.
+        if (program === undefined) return fc.pre(false);
         const sizes = sizesOf(network);
         const given = stimulus(seed, fixedNetwork(seed), { steps, batch: 1 });
         const inputs = trainsOf(given, sizes);
@@ -148,10 +147,8 @@ describe('a compiled program', () => {
           expect(fired.map((ids) => ids.sort((a, b) => a - b))).toEqual(expected.fired.map((step) => step[name]));
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 70 },
     );
-    // Most of the generated networks can be compiled; a test that compares none proves nothing.
-    expect(count).toBeGreaterThan(60);
   });
 
   it('is the same again from the same seed', () => {

@@ -62,10 +62,10 @@ const oracle = createOracleDevice();
 afterAll(() => oracle.close());
 
 describe.each([
-  { name: 'oracle', runs: 15, make: async (): Promise<Device> => createOracleDevice() },
-  { name: 'wasm, 1 thread', runs: 30, make: () => createWasmDevice({ threads: 1 }) },
-  { name: 'wasm, 2 threads', runs: 15, make: () => createWasmDevice({ threads: 2 }) },
-  { name: 'webgpu', runs: 8, make: () => createWebGpuDevice() },
+  { name: 'oracle', runs: 7, make: async (): Promise<Device> => createOracleDevice() },
+  { name: 'wasm, 1 thread', runs: 15, make: () => createWasmDevice({ threads: 1 }) },
+  { name: 'wasm, 2 threads', runs: 7, make: () => createWasmDevice({ threads: 2 }) },
+  { name: 'webgpu', runs: 4, make: () => createWebGpuDevice() },
 ])('on $name', ({ runs, make }) => {
   let device: Device;
   beforeAll(async () => {
@@ -74,7 +74,6 @@ describe.each([
   afterAll(() => device.close());
 
   it('runs random networks as the scatter engine does', async () => {
-    let compared = 0;
     await fc.assert(
       fc.asyncProperty(seeds, fc.constantFrom(1, 3), async (seed, batch) => {
         const network = defineNetwork(fixedNetwork(seed)) as FixedNetwork;
@@ -87,18 +86,17 @@ describe.each([
           engine = await createEngine(network, { device }, { batch, execution: 'machine' });
         } catch (error) {
           expect((error as TuttiError).code).toMatch(/NETWORK_INVALID|LIMIT_EXCEEDED/);
-          return;
+          // Another network instead: a run that compares nothing proves nothing.
+          return fc.pre(false);
         }
         const scatter = await createEngine(network, { device: oracle }, { batch });
         expectSame(await engine.run(request), await scatter.run(request));
-        compared++;
         await scatter.close();
         await engine.close();
         expect(device.memory.inUse).toBe(before);
       }),
       { numRuns: runs },
     );
-    expect(compared).toBeGreaterThan(runs / 4);
   });
 
   it.each(['without limits', 'of a board'])(
