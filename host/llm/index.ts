@@ -15,4 +15,6 @@ export { readGguf } from './gguf/read-gguf.js';
 export type { GgufHeader, GgufMetadata, GgufNumbers, GgufTensor, GgufTensorType, GgufValue } from './gguf/types.js';
 export { tokenizerOf } from './tokenizer/from-gguf.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer/tokenizer.js';
-export type { DecoderConfig, RopeConfig } from './model/decoder-config.js';
+export { openGguf } from './model/model-file.js';
+export type { ModelFile, ModelTensor } from './model/model-file.js';
+export type { DecoderConfig, RopeConfig, WindowConfig } from './model/decoder-config.js';

@@ -5,12 +5,11 @@
 import type { Device, LongCallOptions } from '../../device/device.js';
 import { abortedError, TuttiError } from '../../errors.js';
 import type { ByteSource } from '../byte-source.js';
-import { readGguf } from '../gguf/read-gguf.js';
 import { createBlockPool } from '../kv/block-pool.js';
-import { decoderConfig, type DecoderConfig } from '../model/decoder-config.js';
+import type { DecoderConfig } from '../model/decoder-config.js';
 import { loadDecoderWeights } from '../model/decoder-weights.js';
 import { createDecoder, type DecoderBatch } from '../model/decoder.js';
-import { tokenizerOf } from '../tokenizer/from-gguf.js';
+import { openGguf, type ModelFile } from '../model/model-file.js';
 import { textStream, type Tokenizer } from '../tokenizer/tokenizer.js';
 import { planIteration } from './plan-iteration.js';
 import { createSampler, type Sampler, type SamplingOptions } from './sampler.js';
@@ -98,11 +97,13 @@ interface Request {
  * Opens a model file on a device.
  * @throws TuttiError FILE_INVALID, OPTION_INVALID, ABORTED; MemoryRefusedError when weights and pool do not fit
  */
-export async function openLanguageModel(source: ByteSource, options: LanguageModelOptions): Promise<LanguageModel> {
+export async function openLanguageModel(
+  source: ByteSource | ModelFile,
+  options: LanguageModelOptions,
+): Promise<LanguageModel> {
   const { device } = options;
-  const header = await readGguf(source);
-  const config = decoderConfig(header, source.name);
-  const tokenizer = tokenizerOf(header, source.name);
+  const file = 'tensors' in source ? source : await openGguf(source);
+  const { config, tokenizer } = file;
   const whole = (name: keyof LanguageModelOptions, value: number, most = 2 ** 24): number => {
     if (Number.isInteger(value) && value >= 1 && value <= most) return value;
     throw new TuttiError('OPTION_INVALID', `${name} is ${value}; it must be a whole number in 1 .. ${most}`, {
@@ -118,7 +119,7 @@ export async function openLanguageModel(source: ByteSource, options: LanguageMod
     sequences: whole('batchSequences', options.batchSequences ?? 16, 65_535),
     blockSize,
   };
-  const weights = await loadDecoderWeights(device, source, header, config, options);
+  const weights = await loadDecoderWeights(device, file, options);
   let decoder: ReturnType<typeof createDecoder>;
   try {
     decoder = createDecoder(device, config, weights, { ...limits, blocks, context });

@@ -69,7 +69,10 @@ const decoders: Partial<Record<GgufTensorType, Decoder>> = {
 };
 
 /** @throws TuttiError FILE_INVALID for element types that cannot be read as numbers here */
-export function dequantise(tensor: GgufTensor, bytes: Uint8Array): Float32Array {
+export function dequantise(
+  tensor: Pick<GgufTensor, 'name' | 'type' | 'shape' | 'bytes'>,
+  bytes: Uint8Array,
+): Float32Array {
   const decode = decoders[tensor.type];
   if (!decode) {
     throw new TuttiError(

@@ -12,6 +12,16 @@ export interface RopeConfig {
   readonly factor: number;
 }
 
+/** Attention that looks back a limited number of positions (Mistral, Gemma). */
+export interface WindowConfig {
+  /** A token attends to so many positions, itself included. */
+  readonly positions: number;
+  /** Layers `k` with `(k + 1) % every === 0` look at everything all the same; 0: none do. */
+  readonly every: number;
+  /** Rotation of the layers that are limited, where it differs. */
+  readonly rope?: RopeConfig;
+}
+
 export interface DecoderConfig {
   readonly architecture: string;
   readonly name: string;
@@ -26,6 +36,22 @@ export interface DecoderConfig {
   readonly context: number;
   readonly epsilon: number;
   readonly rope: RopeConfig;
+  /** Of the gate: SwiGLU or GeGLU (tanh approximation). */
+  readonly activation: 'silu' | 'gelu';
+  /** Query, key and value have biases (Qwen2). */
+  readonly attentionBias: boolean;
+  /** Queries and keys are normalised head by head (Qwen3, Gemma 3). */
+  readonly headNorms: boolean;
+  /** What attention and feed-forward give is normalised before it is added (Gemma 2 and 3). */
+  readonly outputNorms: boolean;
+  /** Embeddings are multiplied by it (Gemma: the root of the width). */
+  readonly embeddingScale: number;
+  /** Scores are multiplied by it; usually 1 / sqrt(headSize). */
+  readonly attentionScale: number;
+  /** Scores and logits are squashed to +- this (Gemma 2); 0: not at all. */
+  readonly scoreCap: number;
+  readonly logitCap: number;
+  readonly window: WindowConfig | undefined;
 }
 
 /** Largest shape that is taken; what is larger is damage. */
@@ -91,6 +117,8 @@ export function decoderConfig({ metadata, tensors }: GgufHeader, file: string): 
       halves: false,
       factor: scaling === 'linear' ? number('rope.scaling.factor') : 1,
     },
+    ...{ activation: 'silu', attentionBias: false, headNorms: false, outputNorms: false, embeddingScale: 1 },
+    ...{ attentionScale: 1 / Math.sqrt(headSize), scoreCap: 0, logitCap: 0, window: undefined },
   };
 }
 

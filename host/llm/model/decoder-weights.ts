@@ -1,10 +1,8 @@
 /** A decoder's weights on a device. */
 import type { Device, DeviceBuffer, LongCallOptions } from '../../device/device.js';
 import { throwIfAborted, TuttiError } from '../../errors.js';
-import type { ByteSource } from '../byte-source.js';
 import { dequantise } from '../gguf/dequantise.js';
-import type { GgufHeader } from '../gguf/types.js';
-import type { DecoderConfig } from './decoder-config.js';
+import type { ModelFile } from './model-file.js';
 
 export interface LayerWeights {
   readonly attentionNorm: DeviceBuffer;
@@ -36,25 +34,23 @@ export interface DecoderWeights {
  */
 export async function loadDecoderWeights(
   device: Device,
-  source: ByteSource,
-  { tensors }: GgufHeader,
-  config: DecoderConfig,
+  { name: file, config, tensors }: ModelFile,
   { signal, onProgress }: LongCallOptions = {},
 ): Promise<DecoderWeights> {
   const { layers, width, heads, kvHeads, headSize, feedForward, vocabulary } = config;
   const held: DeviceBuffer[] = [];
   const total = 3 + 9 * layers;
   const load = async (name: string, ...shape: readonly number[]): Promise<DeviceBuffer> => {
-    throwIfAborted(signal, `loading ${source.name}`);
+    throwIfAborted(signal, `loading ${file}`);
     const tensor = tensors.get(name);
     if (tensor?.shape.join() !== shape.join()) {
       throw new TuttiError(
         'FILE_INVALID',
-        `${source.name}: tensor "${name}" ${tensor ? `is ${tensor.shape.join(' x ')}` : 'is missing'}; its model needs ${shape.join(' x ')}`,
+        `${file}: tensor "${name}" ${tensor ? `is ${tensor.shape.join(' x ')}` : 'is missing'}; its model needs ${shape.join(' x ')}`,
         { where: name },
       );
     }
-    const values = dequantise(tensor, await source.read(tensor.offset, tensor.bytes));
+    const values = dequantise(tensor, await tensor.read());
     const buffer = device.allocate(values.byteLength, `${config.name} ${name}`);
     held.push(buffer);
     device.write(buffer, values);
