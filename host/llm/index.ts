@@ -1,14 +1,14 @@
 /** Language models: `tutti/llm`. */
 export { openLanguageModel } from './engine/engine.js';
 export type {
-  FinishReason,
   GeneratedToken,
   GenerateOptions,
   LanguageModel,
   LanguageModelOptions,
   ModelUsage,
 } from './engine/engine.js';
-export type { SamplingOptions } from './engine/sampler.js';
+export type { SamplingOptions, TokenMask } from './engine/sampler.js';
+export type * from './engine/text-engine.js';
 export { bytesSource, fileSource, urlSource } from './byte-source.js';
 export type { ByteSource } from './byte-source.js';
 export { readGguf } from './gguf/read-gguf.js';

@@ -147,6 +147,38 @@ describe('requests side by side', () => {
     expect(device.memory.inUse).toBe(0);
   });
 
+  it('wait for whoever takes no tokens, without blocks, and go on as if nothing had been', async () => {
+    const model = await openLanguageModel(bytesSource(file), { device });
+    const alone = await textOf(model, { prompt: [1], maxTokens: 200 });
+    const before = model.usage.computedTokens;
+    const slow = model.generate({ prompt: [1], maxTokens: 200 });
+    let text = (await slow.next()).value!.text;
+    await textOf(model, { prompt: 'Once', maxTokens: 100 });
+    expect(model.usage).toMatchObject({ running: 1, usedBlocks: 0 });
+    expect(model.usage.computedTokens - before).toBeLessThan(150);
+    for await (const token of slow) text += token.text;
+    expect(text).toBe(alone);
+    await model.close();
+  });
+
+  it('carry log-probabilities and usage when asked', async () => {
+    const model = await openLanguageModel(bytesSource(file), { device });
+    const tokens = [];
+    for await (const token of model.generate({ prompt: [1], maxTokens: 20, logprobs: true, topLogprobs: 3 }))
+      tokens.push(token);
+    for (const { token, logprob, topLogprobs } of tokens) {
+      expect(topLogprobs).toHaveLength(3);
+      expect(topLogprobs![0]).toEqual({ token, logprob });
+    }
+    expect(tokens.at(-1)).toMatchObject({ finish: 'length', usage: { promptTokens: 1, completionTokens: 20 } });
+    await expect(textOf(model, { prompt: 'a', topLogprobs: 21 })).rejects.toThrow(/topLogprobs is 21/);
+    await expect(textOf(model, {})).rejects.toThrow(/either a prompt or messages/);
+    expect(await textOf(model, { messages: [{ role: 'user', content: 'Once upon' }], maxTokens: 9 })).toBe(
+      await textOf(model, { prompt: 'Once upon', maxTokens: 9 }),
+    );
+    await model.close();
+  });
+
   it('are refused when they make no sense', async () => {
     const model = await openLanguageModel(bytesSource(file), { device, context: 64, blocks: 2 });
     const message = (options: GenerateOptions): Promise<unknown> => textOf(model, options).then(String, String);

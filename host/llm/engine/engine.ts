@@ -10,9 +10,15 @@ import type { DecoderConfig } from '../model/decoder-config.js';
 import { loadDecoderWeights } from '../model/decoder-weights.js';
 import { createDecoder, type DecoderBatch } from '../model/decoder.js';
 import { openGguf, type ModelFile } from '../model/model-file.js';
-import { textStream, type Tokenizer } from '../tokenizer/tokenizer.js';
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
+import { answerText } from './answer-text.js';
+import { promptTokens, type ChatRenderer } from './chat-prompt.js';
+import { embedTokens } from './embedding.js';
+import { checkRequest } from './check-request.js';
 import { planIteration } from './plan-iteration.js';
-import { createSampler, type Sampler, type SamplingOptions } from './sampler.js';
+import { createSampler, logprobsOf, type Sampler, type TokenMask } from './sampler.js';
+import type { EngineUsage, FinishReason, TextChunk, TextEngine, TextRequest } from './text-engine.js';
+import { nextTurn } from './turn.js';
 
 export interface LanguageModelOptions extends LongCallOptions {
   readonly device: Device;
@@ -28,54 +34,35 @@ export interface LanguageModelOptions extends LongCallOptions {
   readonly batchSequences?: number;
 }
 
-export interface GenerateOptions extends SamplingOptions {
-  /** Text, or tokens as they are. */
-  readonly prompt: string | readonly number[];
-  /** Default: until the context is full. */
-  readonly maxTokens?: number;
-  /** Text that ends the answer; it is not part of it. */
-  readonly stop?: readonly string[];
-  /** Higher first. Default 0. */
-  readonly priority?: number;
-  readonly signal?: AbortSignal;
+export interface GenerateOptions extends TextRequest {
+  /** Which tokens may come next, instead of `responseFormat`; for one request only. */
+  readonly mask?: TokenMask;
 }
 
-export type FinishReason = 'stop' | 'length';
-
-export interface GeneratedToken {
+/** A chunk that is always one token. */
+export interface GeneratedToken extends TextChunk {
   readonly token: number;
-  /** What it adds to the text; empty while a character is incomplete. */
-  readonly text: string;
-  /** With the last token. */
-  readonly finish?: FinishReason;
 }
 
-export interface ModelUsage {
-  readonly blocks: number;
-  /** Blocks that requests hold now. */
-  readonly usedBlocks: number;
-  readonly running: number;
-  /** Prompt tokens that were found in the pool instead of being computed, since the start. */
-  readonly reusedTokens: number;
-  readonly computedTokens: number;
-  /** Sequences that had to give their blocks back. */
-  readonly evictions: number;
-}
+export type ModelUsage = Required<Omit<EngineUsage, 'waiting'>>;
 
-export interface LanguageModel {
+export interface LanguageModel extends TextEngine {
   readonly config: DecoderConfig;
   readonly tokenizer: Tokenizer;
-  /** Most tokens of a sequence. */
   readonly context: number;
+  /** `running` are the requests under way, `reusedTokens` the prompt tokens that were found in the pool instead of being computed. */
   readonly usage: ModelUsage;
   /**
-   * Tokens as they come. Leaving the loop, or the signal, ends the request and frees its blocks.
+   * Tokens as they come. Leaving the loop, or the signal, ends the request and frees its blocks. Who takes no tokens gets no further ones computed.
    * @throws TuttiError INPUT_INVALID for a prompt that leaves no room in the context or holds unknown tokens; OPTION_INVALID; ABORTED; DeviceLostError
    */
   generate(options: GenerateOptions): AsyncGenerator<GeneratedToken, void, undefined>;
-  close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** Tokens that are computed before anyone takes them, and how few are left of them when computing goes on. */
+const MOST_AHEAD = 32;
+const FEW_AHEAD = 8;
 
 interface Request {
   readonly id: number;
@@ -87,7 +74,13 @@ interface Request {
   blocks: number[];
   /** What the blocks that were cached so far hold, by the pool's numbers: each stands for all tokens up to its end. */
   contents: number[];
-  readonly ready: number[];
+  /** Length of the prompt, and how much of it was found in the pool at first. */
+  readonly prompt: number;
+  reused: number;
+  readonly top: number | undefined;
+  readonly ready: Omit<GeneratedToken, 'text'>[];
+  /** How many of `ready` were taken. */
+  taken: number;
   finish: FinishReason | undefined;
   failure: Error | undefined;
   wake: () => void;
@@ -119,6 +112,8 @@ export async function openLanguageModel(
     sequences: whole('batchSequences', options.batchSequences ?? 16, 65_535),
     blockSize,
   };
+  // Chat templates are rendered by the tokenizer's room.
+  const render: ChatRenderer | undefined = undefined;
   const weights = await loadDecoderWeights(device, file, options);
   let decoder: ReturnType<typeof createDecoder>;
   try {
@@ -131,6 +126,8 @@ export async function openLanguageModel(
 
   const pool = createBlockPool(blocks);
   const requests = new Map<number, Request>();
+  /** Requests whose tokens nobody takes: without blocks, out of the plan. */
+  const stalled = new Set<Request>();
   let nextId = 0;
   let looping: Promise<void> | undefined;
   let closed = false;
@@ -149,6 +146,7 @@ export async function openLanguageModel(
       request.blocks.push(found.block);
       request.contents.push(found.content);
       request.computed += blockSize;
+      request.reused += blockSize;
       counts.reused += blockSize;
     }
   }
@@ -235,8 +233,8 @@ export async function openLanguageModel(
       const row = logits.subarray(k * config.vocabulary, (k + 1) * config.vocabulary);
       const token = request.sampler.next(row, request.tokens);
       request.tokens.push(token);
-      request.ready.push(token);
-      if (tokenizer.ends.has(token)) request.finish = 'stop';
+      request.ready.push({ token, ...(request.top !== undefined && logprobsOf(row, token, request.top)) });
+      if (tokenizer.ends.has(token) || request.sampler.done) request.finish = 'stop';
       else if (request.tokens.length >= request.last) request.finish = 'length';
       if (request.finish) retire(request);
       request.wake();
@@ -244,52 +242,66 @@ export async function openLanguageModel(
   }
 
   function retire(request: Request): void {
-    if (!requests.delete(request.id)) return;
+    if (!requests.delete(request.id) && !stalled.delete(request)) return;
     giveBack(request);
     request.wake();
+  }
+
+  /** Sets those aside whose tokens are not taken; their whole blocks stay in the pool until others need them. */
+  function setAside(): void {
+    for (const request of requests.values()) {
+      if (request.ready.length - request.taken < MOST_AHEAD) continue;
+      requests.delete(request.id);
+      giveBack(request);
+      stalled.add(request);
+    }
+  }
+
+  function goOn(request: Request): void {
+    if (request.ready.length - request.taken > FEW_AHEAD || !stalled.delete(request)) return;
+    reuse(request);
+    requests.set(request.id, request);
+    run();
+  }
+
+  function fail(failure: Error): void {
+    for (const request of [...requests.values(), ...stalled]) {
+      request.failure = failure;
+      retire(request);
+    }
   }
 
   /** Iterates while there is anything to do. */
   function run(): void {
     looping ??= (async () => {
       try {
-        while (requests.size > 0) await iterate();
+        while (requests.size > 0) {
+          await iterate();
+          setAside();
+          await nextTurn();
+        }
       } catch (error) {
         const failure = error instanceof Error ? error : new Error(String(error));
-        for (const request of [...requests.values()]) {
-          request.failure = failure;
-          retire(request);
-        }
+        fail(failure);
       } finally {
         looping = undefined;
       }
     })();
   }
 
-  function start(options: GenerateOptions): Request {
-    if (closed) throw new TuttiError('DEVICE_CLOSED', `${config.name} was closed`, { where: config.name });
-    const { prompt, priority = 0, maxTokens = Infinity } = options;
-    const tokens = typeof prompt === 'string' ? tokenizer.encode(prompt) : [...prompt];
-    const unknown = tokens.findIndex((token) => !(Number.isInteger(token) && token >= 0 && token < config.vocabulary));
-    if (unknown >= 0)
-      throw new TuttiError('INPUT_INVALID', `prompt[${unknown}] is ${tokens[unknown]}, not a token of the vocabulary`, {
-        where: `prompt[${unknown}]`,
-      });
-    if (tokens.length === 0 || tokens.length >= context) {
-      throw new TuttiError(
-        'INPUT_INVALID',
-        `the prompt has ${tokens.length} tokens; this model takes 1 .. ${context - 1} and answers in what is left of ${context}`,
-        { where: 'prompt', facts: { tokens: tokens.length, context } },
-      );
-    }
-    if (!(maxTokens >= 1))
-      throw new TuttiError('OPTION_INVALID', `maxTokens is ${maxTokens}; it must be at least 1`, {
-        where: 'maxTokens',
-      });
+  const closedError = (): TuttiError =>
+    new TuttiError('DEVICE_CLOSED', `${config.name} was closed`, { where: config.name });
+
+  function start(options: GenerateOptions, tokens: number[]): Request {
+    if (closed) throw closedError();
+    const { priority = 0, maxTokens = Infinity, logprobs = false, topLogprobs = 0 } = options;
+    checkRequest(options, tokens, config.vocabulary, context);
     const request: Request = {
-      ...{ id: nextId++, priority, sampler: createSampler(options), tokens },
-      last: Math.min(context, tokens.length + maxTokens),
-      ...{ computed: 0, blocks: [], contents: [], ready: [], finish: undefined, failure: undefined, wake: () => {} },
+      ...{ id: nextId++, priority, sampler: createSampler(options, options.mask), tokens },
+      ...{ prompt: tokens.length, last: Math.min(context, tokens.length + maxTokens), reused: 0 },
+      top: logprobs || topLogprobs > 0 ? topLogprobs : undefined,
+      ...{ computed: 0, blocks: [], contents: [], ready: [], taken: 0 },
+      ...{ finish: undefined, failure: undefined, wake: () => {} },
     };
     reuse(request);
     requests.set(request.id, request);
@@ -297,61 +309,67 @@ export async function openLanguageModel(
   }
 
   const model: LanguageModel = {
+    name: config.name,
     config,
     tokenizer,
     context,
     get usage() {
       return {
-        ...{ blocks, usedBlocks: pool.used, running: requests.size, reusedTokens: counts.reused },
+        ...{ blocks, usedBlocks: pool.used, running: requests.size + stalled.size, reusedTokens: counts.reused },
         ...{ computedTokens: counts.computed, evictions: counts.evictions },
       };
     },
     async *generate(options) {
       const { signal, stop = [] } = options;
+      const tokens = await promptTokens(options, tokenizer, render);
       if (signal?.aborted) throw abortedError(signal, 'generation');
-      const request = start(options);
+      const request = start(options, tokens);
       const abort = (): void => {
         request.failure = abortedError(signal!, 'generation');
         retire(request);
       };
       signal?.addEventListener('abort', abort, { once: true });
-      const stream = textStream(tokenizer);
-      // Text that may be the beginning of a stop string is held back.
-      let held = '';
+      const answer = answerText(tokenizer, stop);
+      const { prompt } = request;
+      const cachedTokens = Math.min(request.reused, prompt);
       try {
         run();
-        for (let taken = 0; ;) {
+        for (;;) {
           if (request.failure) throw request.failure;
-          if (taken === request.ready.length) {
+          if (request.taken === request.ready.length) {
             if (request.finish) return;
             await new Promise<void>((resolve) => (request.wake = resolve));
             continue;
           }
-          const token = request.ready[taken++]!;
-          const finish = taken === request.ready.length ? request.finish : undefined;
-          held += stream.next(token) + (finish ? stream.end() : '');
-          const cut = Math.min(...stop.map((text) => held.indexOf(text)).filter((at) => at >= 0));
-          if (cut !== Infinity) {
-            yield { token, text: held.slice(0, cut), finish: 'stop' };
+          const next = request.ready[request.taken]!;
+          request.taken++;
+          goOn(request);
+          const finish = request.taken === request.ready.length ? request.finish : undefined;
+          const { text, stopped } = answer.next(next.token, finish !== undefined);
+          if (stopped || finish) {
+            const usage = { promptTokens: prompt, completionTokens: request.taken, cachedTokens };
+            yield { ...next, text, finish: stopped ? 'stop' : finish!, usage };
             return;
           }
-          const keep = finish ? 0 : Math.max(0, ...stop.map((text) => overlap(held, text)));
-          const text = held.slice(0, held.length - keep);
-          held = held.slice(held.length - keep);
-          yield { token, text, ...(finish && { finish }) };
+          yield { ...next, text };
         }
       } finally {
         signal?.removeEventListener('abort', abort);
         retire(request);
       }
     },
+    async embed(texts, { signal } = {}) {
+      if (closed) throw closedError();
+      return embedTokens(
+        { decoder, pool, config, limits, context, settled: () => new Promise((resolve) => setTimeout(resolve, 5)) },
+        texts.map((text) => tokenizer.encode(text)),
+        signal,
+      );
+    },
     async close() {
       if (closed) return;
       closed = true;
-      for (const request of [...requests.values()]) {
-        request.failure = new TuttiError('DEVICE_CLOSED', `${config.name} was closed`, { where: config.name });
-        retire(request);
-      }
+      fail(closedError());
       await looping;
       decoder.release();
       weights.release();
@@ -359,11 +377,4 @@ export async function openLanguageModel(
     [Symbol.asyncDispose]: () => model.close(),
   };
   return model;
-}
-
-/** Length of the longest end of `text` that `stop` begins with. */
-function overlap(text: string, stop: string): number {
-  for (let length = Math.min(text.length, stop.length - 1); length > 0; length--)
-    if (text.endsWith(stop.slice(0, length))) return length;
-  return 0;
 }

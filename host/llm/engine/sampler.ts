@@ -1,6 +1,7 @@
 /** The next token from logits: deterministic for a seed, whatever else is in the batch. */
 import { TuttiError } from '../../errors.js';
 import { seededRandom } from '../../random.js';
+import { selectLargest, selectMass, topOf } from './select.js';
 
 export interface SamplingOptions {
   /** 0 (default): the most likely token always. */
@@ -16,13 +17,27 @@ export interface SamplingOptions {
   readonly seed?: number;
 }
 
-export interface Sampler {
-  /** Token after `seen`. `logits` [vocabulary] is left as it is. */
-  next(logits: Float32Array, seen: readonly number[]): number;
+/** Which tokens may come next; the sampler asks before each token and says which one it took. */
+export interface TokenMask {
+  /** One bit a token (bit `token & 31` of word `token >> 5`); undefined when all may. */
+  allowed(): Uint32Array | undefined;
+  take(token: number): void;
+  /** Nothing may follow. */
+  readonly done: boolean;
 }
 
+export interface Sampler {
+  /** Token after `seen`, which only ever grows. `logits` [vocabulary] is left as it is. */
+  next(logits: Float32Array, seen: readonly number[]): number;
+  /** The mask lets nothing follow. */
+  readonly done: boolean;
+}
+
+/** Less than this share of the likeliest one's probability is nothing. */
+const LEAST_SHARE = 1e-30;
+
 /** @throws TuttiError OPTION_INVALID naming the option */
-export function createSampler(options: SamplingOptions = {}): Sampler {
+export function createSampler(options: SamplingOptions = {}, mask?: TokenMask): Sampler {
   const { temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0 } = options;
   const check = (name: string, value: number, least: number, most: number): void => {
     if (!(value >= least && value <= most)) {
@@ -35,38 +50,79 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
   check('minP', minP, 0, 1);
   check('repetitionPenalty', repetitionPenalty, 0.01, 100);
   const random = seededRandom(seed);
+  const seenTokens = new Set<number>();
+  let noted = 0;
+  let candidates = new Uint32Array(0);
+
+  function penalised(given: Float32Array, seen: readonly number[]): Float32Array {
+    if (repetitionPenalty === 1) return given;
+    for (; noted < seen.length; noted++) seenTokens.add(seen[noted]!);
+    const logits = given.slice();
+    for (const token of seenTokens) {
+      const logit = logits[token];
+      if (logit !== undefined) logits[token] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+    }
+    return logits;
+  }
+
+  function draw(logits: Float32Array, allowed: Uint32Array | undefined, best: number): number {
+    const highest = logits[best]!;
+    const floor = highest + temperature * Math.log(Math.max(minP, LEAST_SHARE));
+    if (candidates.length < logits.length) candidates = new Uint32Array(logits.length);
+    const list = candidates;
+    let count = 0;
+    for (let token = 0; token < logits.length; token++)
+      if (logits[token]! >= floor && (!allowed || isAllowed(allowed, token))) list[count++] = token;
+    const weight = (token: number): number => Math.exp((logits[token]! - highest) / temperature);
+    if (topK > 0 && topK < count) {
+      selectLargest(list, logits, count, topK);
+      count = topK;
+    }
+    if (topP < 1) count = selectMass(list, logits, count, topP, weight);
+    // In the order of the tokens, so that the draw does not depend on how the selection moved them.
+    const kept = list.subarray(0, count).sort();
+    let total = 0;
+    for (const token of kept) total += weight(token);
+    let left = random.uniform() * total;
+    for (const token of kept) if ((left -= weight(token)) < 0) return token;
+    return kept.at(-1)!;
+  }
 
   return {
     next(given, seen) {
-      let logits = given;
-      if (repetitionPenalty !== 1) {
-        logits = given.slice();
-        for (const token of new Set(seen)) {
-          const logit = logits[token];
-          if (logit !== undefined) logits[token] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
-        }
+      const allowed = mask?.allowed();
+      const logits = penalised(given, seen);
+      let best = -1;
+      for (let token = 0; token < logits.length; token++)
+        if ((best < 0 || logits[token]! > logits[best]!) && (!allowed || isAllowed(allowed, token))) best = token;
+      if (best < 0) {
+        throw new TuttiError('INPUT_INVALID', 'no token of the vocabulary can follow in this response format', {
+          where: 'responseFormat',
+        });
       }
-      let best = 0;
-      for (let k = 1; k < logits.length; k++) if (logits[k]! > logits[best]!) best = k;
-      if (temperature === 0 || topK === 1) return best;
-      const highest = logits[best]!;
-      const weight = (token: number): number => Math.exp((logits[token]! - highest) / temperature);
-      let kept = Array.from(logits, (_, token) => token).filter((token) => weight(token) >= Math.max(minP, 1e-30));
-      // Ties by token, so that the order does not depend on the engine's sort.
-      kept.sort((a, b) => logits[b]! - logits[a]! || a - b);
-      if (topK > 0) kept = kept.slice(0, topK);
-      const weights = kept.map(weight);
-      if (topP < 1) {
-        const enough = topP * weights.reduce((sum, w) => sum + w, 0);
-        let sum = 0;
-        let count = 0;
-        while (count < kept.length && (count === 0 || sum < enough)) sum += weights[count++]!;
-        kept = kept.slice(0, count);
-      }
-      const total = weights.slice(0, kept.length).reduce((sum, w) => sum + w, 0);
-      let left = random.uniform() * total;
-      for (let k = 0; k < kept.length; k++) if ((left -= weights[k]!) < 0) return kept[k]!;
-      return kept.at(-1)!;
+      const token = temperature === 0 || topK === 1 ? best : draw(logits, allowed, best);
+      mask?.take(token);
+      return token;
+    },
+    get done() {
+      return mask?.done ?? false;
     },
   };
+}
+
+const isAllowed = (allowed: Uint32Array, token: number): boolean => ((allowed[token >> 5]! >> (token & 31)) & 1) === 1;
+
+/** Logarithms of probabilities as the model has them: of `token`, and of the `top` likeliest, likeliest first. */
+export function logprobsOf(
+  logits: Float32Array,
+  token: number,
+  top: number,
+): { readonly logprob: number; readonly topLogprobs: readonly { readonly token: number; readonly logprob: number }[] } {
+  let highest = -Infinity;
+  for (const logit of logits) if (logit > highest) highest = logit;
+  let sum = 0;
+  for (const logit of logits) sum += Math.exp(logit - highest);
+  const total = highest + Math.log(sum);
+  const of = (id: number): number => logits[id]! - total;
+  return { logprob: of(token), topLogprobs: topOf(logits, top).map((id) => ({ token: id, logprob: of(id) })) };
 }

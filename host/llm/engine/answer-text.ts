@@ -1,0 +1,31 @@
+/** Text of an answer as its tokens come: whole characters, and nothing of the text that ends it. */
+import { textStream, type Tokenizer } from '../tokenizer/tokenizer.js';
+
+export interface AnswerText {
+  /** @returns what can be said now, and whether a stop text was met */
+  next(token: number, last: boolean): { readonly text: string; readonly stopped: boolean };
+}
+
+export function answerText(tokenizer: Tokenizer, stop: readonly string[]): AnswerText {
+  const stream = textStream(tokenizer);
+  // Text that may be the beginning of a stop text is held back.
+  let held = '';
+  return {
+    next(token, last) {
+      held += stream.next(token) + (last ? stream.end() : '');
+      const cut = Math.min(...stop.map((text) => held.indexOf(text)).filter((at) => at >= 0));
+      if (cut !== Infinity) return { text: held.slice(0, cut), stopped: true };
+      const keep = last ? 0 : Math.max(0, ...stop.map((text) => overlap(held, text)));
+      const text = held.slice(0, held.length - keep);
+      held = held.slice(held.length - keep);
+      return { text, stopped: false };
+    },
+  };
+}
+
+/** Length of the longest end of `text` that `stop` begins with. */
+function overlap(text: string, stop: string): number {
+  for (let length = Math.min(text.length, stop.length - 1); length > 0; length--)
+    if (text.endsWith(stop.slice(0, length))) return length;
+  return 0;
+}
