@@ -7,13 +7,14 @@ import { Command, CommanderError } from 'commander';
 import { TuttiError } from '../errors.js';
 import * as demo from './demo.js';
 import * as devices from './devices.js';
+import * as llm from './llm.js';
 import * as snn from './snn.js';
 
 export interface CliCommand {
   register(program: Command): void;
 }
 
-const COMMANDS: readonly CliCommand[] = [demo, devices, snn];
+const COMMANDS: readonly CliCommand[] = [demo, devices, llm, snn];
 
 export interface CliOutput {
   out(text: string): void;

@@ -81,6 +81,7 @@ export function dequantise(
       { where: tensor.name },
     );
   }
+  if (tensor.type === 'F32') return new Float32Array(bytes.slice(0, tensor.bytes).buffer);
   const [, block, blockBytes] = TENSOR_TYPES[tensor.type];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const blocks = tensor.bytes / blockBytes;

@@ -1,11 +1,16 @@
 /** The tokenizer that a GGUF file carries. */
 import { TuttiError } from '../../errors.js';
 import type { GgufHeader, GgufValue } from '../gguf/types.js';
-import { createSentencePieceTokenizer } from './sentence-piece.js';
 import type { Tokenizer } from './tokenizer.js';
+import { createTokenizer, type Vocabulary } from './vocabulary.js';
 
 /** @throws TuttiError FILE_INVALID naming the entry that is missing or of the wrong kind */
-export function tokenizerOf({ metadata }: GgufHeader, file: string): Tokenizer {
+export function tokenizerOf(header: GgufHeader, file: string): Tokenizer {
+  return createTokenizer(vocabularyOf(header, file));
+}
+
+/** @throws TuttiError FILE_INVALID naming the entry that is missing or of the wrong kind */
+export function vocabularyOf({ metadata }: GgufHeader, file: string): Vocabulary {
   const fail = (key: string, what: string): never => {
     throw new TuttiError('FILE_INVALID', `${file}: metadata tokenizer.ggml.${key} ${what}; convert the model again`, {
       where: `tokenizer.ggml.${key}`,
@@ -34,20 +39,23 @@ export function tokenizerOf({ metadata }: GgufHeader, file: string): Tokenizer {
     const value = get(key);
     return typeof value === 'boolean' ? value : undefined;
   };
-  const [bos, unknown, addBos, addSpacePrefix] = [
+  const [bos, eos, unknown, addBos, addSpacePrefix] = [
     id('bos_token_id'),
+    id('eos_token_id'),
     id('unknown_token_id'),
     flag('add_bos_token'),
     flag('add_space_prefix'),
   ];
-  return createSentencePieceTokenizer({
+  return {
+    model,
     tokens,
     scores,
     ...(kinds && { kinds }),
     ...(bos !== undefined && { bos }),
+    ...(eos !== undefined && { eos }),
     ...(unknown !== undefined && { unknown }),
     ...(addBos !== undefined && { addBos }),
     ...(addSpacePrefix !== undefined && { addSpacePrefix }),
-    ends: new Set([id('eos_token_id'), id('eot_token_id')].filter((token) => token !== undefined)),
-  });
+    ends: new Set([eos, id('eot_token_id')].filter((token) => token !== undefined)),
+  };
 }

@@ -4,19 +4,24 @@
  */
 import TinyQueue from 'tinyqueue';
 import { TuttiError } from '../../errors.js';
-import { decodeAll, splitSpecial, type Tokenizer } from './tokenizer.js';
+import { decodeAll, specialSplitter, type Tokenizer } from './tokenizer.js';
 
 export interface SentencePieceVocabulary {
+  /** GGUF's name for this algorithm. */
+  readonly model: 'llama';
   readonly tokens: readonly string[];
   readonly scores: ArrayLike<number>;
   /** Kinds of `TOKEN_KIND`; all normal where a file has none. */
   readonly kinds?: ArrayLike<number>;
+  /** Which neighbours may be joined, first ones first (Hugging Face's files); by scores where there are none. */
+  readonly merges?: readonly (readonly [string, string])[];
   readonly bos?: number;
+  readonly eos?: number;
   readonly ends: ReadonlySet<number>;
   readonly unknown?: number;
   readonly addBos?: boolean;
-  /** A space in front of the text, so that its first word is a word. */
-  readonly addSpacePrefix?: boolean;
+  /** A space in front of the text, and after special tokens unless 'first', so that its first word is a word. */
+  readonly addSpacePrefix?: boolean | 'first';
 }
 
 export const TOKEN_KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -34,7 +39,7 @@ interface Merge {
 
 /** @throws TuttiError FILE_INVALID when tokens, scores and kinds do not belong together */
 export function createSentencePieceTokenizer(vocabulary: SentencePieceVocabulary): Tokenizer {
-  const { tokens, scores, kinds, bos, ends, unknown = 0 } = vocabulary;
+  const { tokens, scores, kinds, bos, eos, ends, unknown = 0 } = vocabulary;
   if (scores.length !== tokens.length || (kinds && kinds.length !== tokens.length)) {
     throw new TuttiError(
       'FILE_INVALID',
@@ -61,7 +66,17 @@ export function createSentencePieceTokenizer(vocabulary: SentencePieceVocabulary
         : encoder.encode(token.replaceAll(SPACE, ' ')),
     );
   });
-  const all = new Map([...userDefined, ...special]);
+  const [split, splitAll] = [specialSplitter(userDefined), specialSplitter(new Map([...userDefined, ...special]))];
+  const ranks = vocabulary.merges && new Map(vocabulary.merges.map(([a, b], rank) => [`${a}\0${b}`, rank]));
+  /** The higher, the earlier; undefined where the two are no token together. */
+  const scoreOf = (left: string, right: string): number | undefined => {
+    if (ranks) {
+      const rank = ranks.get(`${left}\0${right}`);
+      return rank === undefined ? undefined : -rank;
+    }
+    const id = ids.get(left + right);
+    return id === undefined ? undefined : scores[id]!;
+  };
 
   function encodePlain(text: string, out: number[]): void {
     // A doubly linked list of symbols; `next` of the last is the length.
@@ -72,9 +87,9 @@ export function createSentencePieceTokenizer(vocabulary: SentencePieceVocabulary
     const merges = new TinyQueue<Merge>([], (a, b) => b.score - a.score || a.left - b.left);
     const look = (left: number, right: number): void => {
       if (left < 0 || right >= count) return;
-      const joined = symbols[left]! + symbols[right]!;
-      const id = ids.get(joined);
-      if (id !== undefined) merges.push({ left, right, score: scores[id]!, length: joined.length });
+      const score = scoreOf(symbols[left]!, symbols[right]!);
+      if (score !== undefined)
+        merges.push({ left, right, score, length: symbols[left]!.length + symbols[right]!.length });
     };
     for (let i = 0; i + 1 < count; i++) look(i, i + 1);
     for (let merge = merges.pop(); merge; merge = merges.pop()) {
@@ -97,15 +112,14 @@ export function createSentencePieceTokenizer(vocabulary: SentencePieceVocabulary
 
   const tokenizer: Tokenizer = {
     size: tokens.length,
-    bos,
-    ends,
+    ...{ bos, eos, ends },
     encode(text, { addBos = vocabulary.addBos ?? true, special: readSpecial = false } = {}) {
       const out: number[] = addBos && bos !== undefined ? [bos] : [];
-      let prefix = vocabulary.addSpacePrefix ?? true;
-      for (const part of splitSpecial(text, readSpecial ? all : userDefined)) {
+      let prefix = vocabulary.addSpacePrefix !== false;
+      for (const part of (readSpecial ? splitAll : split)(text)) {
         if (typeof part === 'number') {
           out.push(part);
-          prefix = vocabulary.addSpacePrefix ?? true;
+          prefix = (vocabulary.addSpacePrefix ?? true) === true;
         } else {
           encodePlain(`${prefix ? ' ' : ''}${part}`.replaceAll(' ', SPACE), out);
           prefix = false;

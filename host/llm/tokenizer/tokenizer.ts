@@ -15,6 +15,8 @@ export interface DecodeOptions {
 export interface Tokenizer {
   readonly size: number;
   readonly bos: number | undefined;
+  /** The token that ends a text; one of `ends`. */
+  readonly eos: number | undefined;
   /** Tokens that end a text. */
   readonly ends: ReadonlySet<number>;
   encode(text: string, options?: EncodeOptions): number[];
@@ -46,18 +48,43 @@ export function decodeAll(tokenizer: Tokenizer, ids: Iterable<number>, options?:
   return text + stream.end();
 }
 
-/** Cuts text at the longest of `tokens` that matches at each place: parts of plain text, and ids. */
-export function splitSpecial(text: string, tokens: ReadonlyMap<string, number>): (string | number)[] {
-  if (tokens.size === 0) return [text];
-  const longestFirst = [...tokens.keys()].filter((token) => token !== '').sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(longestFirst.map((token) => token.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|'), 'g');
-  const parts: (string | number)[] = [];
-  let at = 0;
-  for (const match of text.matchAll(pattern)) {
-    if (match.index > at) parts.push(text.slice(at, match.index));
-    parts.push(tokens.get(match[0])!);
-    at = match.index + match[0].length;
+interface Branch {
+  id?: number;
+  readonly next: Map<number, Branch>;
+}
+
+/** A function that cuts text at the longest of `tokens` that matches at each place: parts of plain text, and ids. */
+export function specialSplitter(tokens: ReadonlyMap<string, number>): (text: string) => (string | number)[] {
+  // A tree of characters, not a pattern: a file may name any number of tokens.
+  const root: Branch = { next: new Map() };
+  for (const [token, id] of tokens) {
+    let at = root;
+    for (let k = 0; k < token.length; k++) {
+      const unit = token.charCodeAt(k);
+      let branch = at.next.get(unit);
+      if (!branch) at.next.set(unit, (branch = { next: new Map() }));
+      at = branch;
+    }
+    if (token !== '') at.id = id;
   }
-  if (at < text.length) parts.push(text.slice(at));
-  return parts;
+  return (text) => {
+    const parts: (string | number)[] = [];
+    let from = 0;
+    for (let at = 0; at < text.length;) {
+      let found: number | undefined;
+      let end = at + 1;
+      let branch = root.next.get(text.charCodeAt(at));
+      for (let k = at + 1; branch; branch = branch.next.get(text.charCodeAt(k++))) {
+        if (branch.id !== undefined) [found, end] = [branch.id, k];
+      }
+      if (found !== undefined) {
+        if (at > from) parts.push(text.slice(from, at));
+        parts.push(found);
+        from = end;
+      }
+      at = end;
+    }
+    if (from < text.length) parts.push(text.slice(from));
+    return parts;
+  };
 }
