@@ -26,6 +26,7 @@ import * as esbuild from 'esbuild';
 
 const root = import.meta.dirname;
 const entries = { index: 'host/index.ts', snn: 'host/snn/index.ts', llm: 'host/llm/index.ts' };
+const nodeEntries = { ...entries, serve: 'host/serve/index.ts' };
 const target = process.env.TUTTI_WASM_TARGET || 'release';
 
 /** What went wrong, for a person: printed without a stack. */
@@ -147,14 +148,14 @@ const bundle = (options) =>
     });
 
 async function buildHost(rooms) {
-  for (const entry of [...Object.values(entries), 'host/cli/main.ts']) {
+  for (const entry of [...Object.values(nodeEntries), 'host/cli/main.ts']) {
     if (!existsSync(join(root, entry))) throw new BuildError(`the entry point ${entry} is missing`);
   }
   const dist = join(root, 'build', `.dist-${process.pid}`);
   rmSync(dist, { recursive: true, force: true });
   try {
     await Promise.all([
-      bundle({ entryPoints: entries, outdir: join(dist, 'node'), platform: 'node', packages: 'external' }),
+      bundle({ entryPoints: nodeEntries, outdir: join(dist, 'node'), platform: 'node', packages: 'external' }),
       // Nothing is external here: a Node built-in or a package that slips into the browser's bundle fails the build.
       bundle({ entryPoints: entries, outdir: join(dist, 'browser'), platform: 'browser' }),
       bundle({
@@ -174,7 +175,7 @@ async function buildHost(rooms) {
     const script = readFileSync(cli, 'utf8');
     if (!script.startsWith('#!')) writeFileSync(cli, `#!/usr/bin/env node\n${script}`);
     chmodSync(cli, 0o755);
-    for (const entry of Object.values(entries)) {
+    for (const entry of Object.values(nodeEntries)) {
       const file = join(dist, 'types', relative('host', entry).replace(/\.ts$/, '.d.ts'));
       // Symbol.asyncDispose in the declarations needs this library, which users of ES2022 have not named themselves.
       writeFileSync(file, `/// <reference lib="esnext.disposable" />\n${readFileSync(file, 'utf8')}`);

@@ -362,7 +362,7 @@ export async function openLanguageModel(
       if (closed) throw closedError();
       return embedTokens(
         { decoder, pool, config, limits, context, settled: () => new Promise((resolve) => setTimeout(resolve, 5)) },
-        texts.map((text) => tokenizer.encode(text)),
+        texts.map((text) => (typeof text === 'string' ? tokenizer.encode(text) : text)),
         signal,
       );
     },

@@ -43,6 +43,8 @@ export interface TextRequest extends SamplingOptions {
   readonly messages?: readonly ChatMessage[];
   /** Tools that the answer may call, shown to the model by its chat template. */
   readonly tools?: readonly ToolDefinition[];
+  /** Whether a tool must be called. 'auto' (default): as the model sees fit. */
+  readonly toolChoice?: 'auto' | 'required' | { readonly name: string };
   /** Default: until the context is full. */
   readonly maxTokens?: number;
   /** Text that ends the answer; it is not part of it. */
@@ -120,6 +122,9 @@ export interface TextEngine {
    */
   generate(request: TextRequest): AsyncGenerator<TextChunk, void, undefined>;
   /** @throws TuttiError INPUT_INVALID; KERNEL_UNSUPPORTED where the engine has no embeddings; ABORTED */
-  embed(texts: readonly string[], options?: { readonly signal?: AbortSignal }): Promise<Embeddings>;
+  embed(
+    texts: readonly (string | readonly number[])[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Embeddings>;
   close(): Promise<void>;
 }
