@@ -5,16 +5,18 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { TuttiError } from '../errors.js';
+import * as chat from './chat.js';
 import * as demo from './demo.js';
 import * as devices from './devices.js';
 import * as llm from './llm.js';
+import * as serve from './serve.js';
 import * as snn from './snn.js';
 
 export interface CliCommand {
   register(program: Command): void;
 }
 
-const COMMANDS: readonly CliCommand[] = [demo, devices, llm, snn];
+const COMMANDS: readonly CliCommand[] = [demo, devices, llm, serve, chat, snn];
 
 export interface CliOutput {
   out(text: string): void;

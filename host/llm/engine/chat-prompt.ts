@@ -1,5 +1,6 @@
 /** The tokens of a request: its prompt as it is, or its conversation through the model's chat template. */
 import { TuttiError } from '../../errors.js';
+import type { ModelFile } from '../model/model-file.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { ChatMessage, TextRequest, ToolDefinition } from './text-engine.js';
 
@@ -8,6 +9,12 @@ export type ChatRenderer = (conversation: {
   readonly messages: readonly Readonly<Record<string, unknown>>[];
   readonly tools: readonly Readonly<Record<string, unknown>>[] | undefined;
 }) => string | Promise<string>;
+
+/** By the template of a model file; undefined where it has none. */
+export function chatRenderer({ chatTemplate }: Pick<ModelFile, 'chatTemplate'>): ChatRenderer | undefined {
+  if (chatTemplate === undefined) return undefined;
+  return undefined;
+}
 
 /** @throws TuttiError INPUT_INVALID when there is neither or both */
 export async function promptTokens(

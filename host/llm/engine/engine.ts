@@ -12,10 +12,11 @@ import { createDecoder, type DecoderBatch } from '../model/decoder.js';
 import { openGguf, type ModelFile } from '../model/model-file.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { answerText } from './answer-text.js';
-import { promptTokens, type ChatRenderer } from './chat-prompt.js';
+import { chatRenderer, promptTokens } from './chat-prompt.js';
 import { embedTokens } from './embedding.js';
 import { checkRequest } from './check-request.js';
 import { planIteration } from './plan-iteration.js';
+import { createResponseMasks } from './response-mask.js';
 import { createSampler, logprobsOf, type Sampler, type TokenMask } from './sampler.js';
 import type { EngineUsage, FinishReason, TextChunk, TextEngine, TextRequest } from './text-engine.js';
 import { nextTurn } from './turn.js';
@@ -112,8 +113,8 @@ export async function openLanguageModel(
     sequences: whole('batchSequences', options.batchSequences ?? 16, 65_535),
     blockSize,
   };
-  // Chat templates are rendered by the tokenizer's room.
-  const render: ChatRenderer | undefined = undefined;
+  const render = chatRenderer(file);
+  const masks = createResponseMasks(tokenizer);
   const weights = await loadDecoderWeights(device, file, options);
   let decoder: ReturnType<typeof createDecoder>;
   try {
@@ -297,7 +298,7 @@ export async function openLanguageModel(
     const { priority = 0, maxTokens = Infinity, logprobs = false, topLogprobs = 0 } = options;
     checkRequest(options, tokens, config.vocabulary, context);
     const request: Request = {
-      ...{ id: nextId++, priority, sampler: createSampler(options, options.mask), tokens },
+      ...{ id: nextId++, priority, sampler: createSampler(options, options.mask ?? masks(options)), tokens },
       ...{ prompt: tokens.length, last: Math.min(context, tokens.length + maxTokens), reused: 0 },
       top: logprobs || topLogprobs > 0 ? topLogprobs : undefined,
       ...{ computed: 0, blocks: [], contents: [], ready: [], taken: 0 },
@@ -313,6 +314,7 @@ export async function openLanguageModel(
     config,
     tokenizer,
     context,
+    chat: render !== undefined,
     get usage() {
       return {
         ...{ blocks, usedBlocks: pool.used, running: requests.size + stalled.size, reusedTokens: counts.reused },

@@ -36,7 +36,15 @@ export type ResponseFormat =
   | { readonly type: 'json_object' }
   | { readonly type: 'json_schema'; readonly schema: Readonly<Record<string, unknown>> };
 
-export interface TextRequest extends SamplingOptions {
+/** How to answer, whatever to. */
+export interface SamplingChoice extends SamplingOptions {
+  /** Default: until the context is full. */
+  readonly maxTokens?: number;
+  /** Text that ends the answer; it is not part of it. */
+  readonly stop?: readonly string[];
+}
+
+export interface TextRequest extends SamplingChoice {
   /** Text, or tokens as they are; either this or `messages`. */
   readonly prompt?: string | readonly number[];
   /** A conversation, made a prompt by the model's chat template; without a template, its contents one after the other. */
@@ -45,10 +53,6 @@ export interface TextRequest extends SamplingOptions {
   readonly tools?: readonly ToolDefinition[];
   /** Whether a tool must be called. 'auto' (default): as the model sees fit. */
   readonly toolChoice?: 'auto' | 'required' | { readonly name: string };
-  /** Default: until the context is full. */
-  readonly maxTokens?: number;
-  /** Text that ends the answer; it is not part of it. */
-  readonly stop?: readonly string[];
   readonly responseFormat?: ResponseFormat;
   /** With each token, the logarithm of its probability before temperature, penalties and masks. */
   readonly logprobs?: boolean;
@@ -115,6 +119,8 @@ export interface TextEngine {
   /** Most tokens of a prompt and its answer, where that is known. */
   readonly context: number | undefined;
   readonly tokenizer?: Tokenizer | undefined;
+  /** Whether it knows how conversations are written; one that does not continues text. */
+  readonly chat: boolean;
   readonly usage: EngineUsage;
   /**
    * The answer as it comes. Leaving the loop, or the signal, ends the request.
