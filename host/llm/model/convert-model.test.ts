@@ -28,7 +28,7 @@ describe('convertModel', () => {
     const { model: after, report } = await convert(before, 'F32');
     expect(report).toMatchObject({ tensors: 48, types: { F32: 48 } });
     expect({ ...after.config, name: '' }).toEqual({ ...before.config, name: '' });
-    expect(after.vocabulary).toEqual({ ...before.vocabulary, addBos: true, addSpacePrefix: true });
+    expect(after.vocabulary).toEqual({ ...before.vocabulary, addSpacePrefix: true });
     for (const name of before.tensors.keys()) expect(await valuesOf(after, name)).toEqual(await valuesOf(before, name));
     const text = 'Once upon a time, Ünïcödé 🦙';
     expect(after.tokenizer.encode(text)).toEqual(before.tokenizer.encode(text));

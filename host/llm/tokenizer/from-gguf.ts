@@ -1,6 +1,7 @@
 /** The tokenizer that a GGUF file carries. */
 import { TuttiError } from '../../errors.js';
 import type { GgufHeader, GgufValue } from '../gguf/types.js';
+import { endMarks } from './token-kind.js';
 import type { Tokenizer } from './tokenizer.js';
 import { createTokenizer, type Vocabulary } from './vocabulary.js';
 
@@ -18,13 +19,11 @@ export function vocabularyOf({ metadata }: GgufHeader, file: string): Vocabulary
   };
   const get = (key: string): GgufValue | undefined => metadata.get(`tokenizer.ggml.${key}`);
   const model = get('model');
-  if (model !== 'llama')
-    return fail('model', model === undefined ? 'is missing' : `is ${String(model)}; "llama" is read`);
+  if (model !== 'llama' && model !== 'gpt2')
+    return fail('model', model === undefined ? 'is missing' : `is ${String(model)}; "llama" and "gpt2" are read`);
   const tokens = get('tokens');
   if (!Array.isArray(tokens) || !tokens.every((token) => typeof token === 'string'))
     return fail('tokens', 'is not a list of texts');
-  const scores = get('scores');
-  if (!(scores instanceof Float32Array)) return fail('scores', 'is not a list of f32');
   const kinds = get('token_type');
   if (kinds !== undefined && !(kinds instanceof Int32Array || kinds instanceof Uint32Array))
     return fail('token_type', 'is not a list of i32');
@@ -39,23 +38,28 @@ export function vocabularyOf({ metadata }: GgufHeader, file: string): Vocabulary
     const value = get(key);
     return typeof value === 'boolean' ? value : undefined;
   };
-  const [bos, eos, unknown, addBos, addSpacePrefix] = [
-    id('bos_token_id'),
-    id('eos_token_id'),
-    id('unknown_token_id'),
-    flag('add_bos_token'),
-    flag('add_space_prefix'),
-  ];
-  return {
-    model,
+  const [bos, eos, unknown] = [id('bos_token_id'), id('eos_token_id'), id('unknown_token_id')];
+  const [addBos, addSpacePrefix] = [flag('add_bos_token'), flag('add_space_prefix')];
+  const base = {
     tokens,
-    scores,
     ...(kinds && { kinds }),
     ...(bos !== undefined && { bos }),
     ...(eos !== undefined && { eos }),
     ...(unknown !== undefined && { unknown }),
     ...(addBos !== undefined && { addBos }),
     ...(addSpacePrefix !== undefined && { addSpacePrefix }),
-    ends: new Set([eos, id('eot_token_id')].filter((token) => token !== undefined)),
+    ends: new Set(
+      [eos, id('eot_token_id'), id('eom_token_id'), ...endMarks(tokens, kinds)].filter((token) => token !== undefined),
+    ),
   };
+  if (model === 'llama') {
+    const scores = get('scores');
+    return scores instanceof Float32Array ? { model, ...base, scores } : fail('scores', 'is not a list of f32');
+  }
+  const merges = get('merges');
+  if (!Array.isArray(merges) || !merges.every((merge) => typeof merge === 'string'))
+    return fail('merges', 'is not a list of texts');
+  const pre = get('pre') ?? 'default';
+  if (typeof pre !== 'string') return fail('pre', 'is not a text');
+  return { model, ...base, merges, pre };
 }

@@ -4,29 +4,27 @@
  */
 import TinyQueue from 'tinyqueue';
 import { TuttiError } from '../../errors.js';
-import { decodeAll, specialSplitter, type Tokenizer } from './tokenizer.js';
+import { TOKEN_KIND, type VocabularyBase } from './token-kind.js';
+import { checkKinds, decodeAll, outOfVocabulary, specialSplitter, type Tokenizer } from './tokenizer.js';
 
-export interface SentencePieceVocabulary {
+export interface SentencePieceVocabulary extends VocabularyBase {
   /** GGUF's name for this algorithm. */
   readonly model: 'llama';
-  readonly tokens: readonly string[];
   readonly scores: ArrayLike<number>;
-  /** Kinds of `TOKEN_KIND`; all normal where a file has none. */
-  readonly kinds?: ArrayLike<number>;
   /** Which neighbours may be joined, first ones first (Hugging Face's files); by scores where there are none. */
   readonly merges?: readonly (readonly [string, string])[];
-  readonly bos?: number;
-  readonly eos?: number;
-  readonly ends: ReadonlySet<number>;
-  readonly unknown?: number;
-  readonly addBos?: boolean;
-  /** A space in front of the text, and after special tokens unless 'first', so that its first word is a word. */
-  readonly addSpacePrefix?: boolean | 'first';
+  /**
+   * A space in front of the text and of what follows special tokens, so that its first word is a word. 'each': where there is none; 'first': where
+   * there is none, and not after special tokens.
+   */
+  readonly addSpacePrefix?: boolean | 'each' | 'first';
+  /** Nothing is merged over the beginning of a word. */
+  readonly splitWords?: boolean;
 }
 
-export const TOKEN_KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
-
 const SPACE = '\u2581';
+/** Every beginning of a word. */
+const WORD = /(?=\u2581)/;
 const BYTE = /^<0x([0-9A-Fa-f]{2})>$/;
 
 interface Merge {
@@ -39,12 +37,13 @@ interface Merge {
 
 /** @throws TuttiError FILE_INVALID when tokens, scores and kinds do not belong together */
 export function createSentencePieceTokenizer(vocabulary: SentencePieceVocabulary): Tokenizer {
-  const { tokens, scores, kinds, bos, eos, ends, unknown = 0 } = vocabulary;
-  if (scores.length !== tokens.length || (kinds && kinds.length !== tokens.length)) {
+  const { tokens, scores, kinds, bos, eos, ends, unknown = 0, addSpacePrefix = true } = vocabulary;
+  checkKinds(vocabulary);
+  if (scores.length !== tokens.length) {
     throw new TuttiError(
       'FILE_INVALID',
-      `the tokenizer has ${tokens.length} tokens, ${scores.length} scores and ${kinds?.length ?? 'no'} kinds; convert the model again`,
-      { where: 'tokenizer.ggml' },
+      `the tokenizer has ${tokens.length} tokens and ${scores.length} scores; convert the model again`,
+      { where: 'tokenizer.ggml.scores' },
     );
   }
   const kind = (id: number): number => kinds?.[id] ?? TOKEN_KIND.normal;
@@ -66,7 +65,8 @@ export function createSentencePieceTokenizer(vocabulary: SentencePieceVocabulary
         : encoder.encode(token.replaceAll(SPACE, ' ')),
     );
   });
-  const [split, splitAll] = [specialSplitter(userDefined), specialSplitter(new Map([...userDefined, ...special]))];
+  const split = specialSplitter(userDefined, vocabulary);
+  const splitAll = specialSplitter(new Map([...userDefined, ...special]), vocabulary);
   const ranks = vocabulary.merges && new Map(vocabulary.merges.map(([a, b], rank) => [`${a}\0${b}`, rank]));
   /** The higher, the earlier; undefined where the two are no token together. */
   const scoreOf = (left: string, right: string): number | undefined => {
@@ -115,13 +115,15 @@ export function createSentencePieceTokenizer(vocabulary: SentencePieceVocabulary
     ...{ bos, eos, ends },
     encode(text, { addBos = vocabulary.addBos ?? true, special: readSpecial = false } = {}) {
       const out: number[] = addBos && bos !== undefined ? [bos] : [];
-      let prefix = vocabulary.addSpacePrefix !== false;
+      let prefix = addSpacePrefix !== false;
       for (const part of (readSpecial ? splitAll : split)(text)) {
         if (typeof part === 'number') {
           out.push(part);
-          prefix = (vocabulary.addSpacePrefix ?? true) === true;
+          prefix = addSpacePrefix === true || addSpacePrefix === 'each';
         } else {
-          encodePlain(`${prefix ? ' ' : ''}${part}`.replaceAll(' ', SPACE), out);
+          const space = prefix && (addSpacePrefix === true || !part.startsWith(' ')) ? SPACE : '';
+          const symbols = space + part.replaceAll(' ', SPACE);
+          for (const words of vocabulary.splitWords ? symbols.split(WORD) : [symbols]) encodePlain(words, out);
           prefix = false;
         }
       }
@@ -129,11 +131,7 @@ export function createSentencePieceTokenizer(vocabulary: SentencePieceVocabulary
     },
     decode: (list, options) => decodeAll(tokenizer, list, options),
     bytes(id, options) {
-      if (!(id >= 0 && id < tokens.length)) {
-        throw new TuttiError('INPUT_INVALID', `token ${id} is not in the vocabulary of ${tokens.length}`, {
-          where: 'ids',
-        });
-      }
+      if (!(id >= 0 && id < tokens.length)) throw outOfVocabulary(id, tokens.length);
       const hidden = kind(id) === TOKEN_KIND.control || kind(id) === TOKEN_KIND.unknown;
       return hidden && options?.special !== true ? new Uint8Array(0) : pieces[id]!;
     },

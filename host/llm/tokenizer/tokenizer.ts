@@ -1,4 +1,6 @@
 /** Text to token ids and back, whatever the algorithm behind it. */
+import { TuttiError } from '../../errors.js';
+import type { VocabularyBase } from './token-kind.js';
 
 export interface EncodeOptions {
   /** Puts the begin-of-sequence token in front where the model wants one. Default true. */
@@ -48,13 +50,40 @@ export function decodeAll(tokenizer: Tokenizer, ids: Iterable<number>, options?:
   return text + stream.end();
 }
 
+export function outOfVocabulary(id: number, size: number): TuttiError {
+  return new TuttiError('INPUT_INVALID', `token ${id} is not in the vocabulary of ${size}`, { where: 'ids' });
+}
+
+/** @throws TuttiError FILE_INVALID when there are not as many kinds as tokens */
+export function checkKinds({ tokens, kinds }: VocabularyBase): void {
+  if (kinds && kinds.length !== tokens.length) {
+    throw new TuttiError(
+      'FILE_INVALID',
+      `the tokenizer has ${tokens.length} tokens and ${kinds.length} kinds; convert the model again`,
+      { where: 'tokenizer.ggml.token_type' },
+    );
+  }
+}
+
+const SPACE = /^\p{White_Space}$/u;
+
+/** Where the text in `from` .. `to` ends without the white space behind it. */
+function lastOfText(text: string, from: number, to: number): number {
+  let end = to;
+  while (end > from && SPACE.test(text[end - 1]!)) end--;
+  return end;
+}
+
 interface Branch {
   id?: number;
   readonly next: Map<number, Branch>;
 }
 
 /** A function that cuts text at the longest of `tokens` that matches at each place: parts of plain text, and ids. */
-export function specialSplitter(tokens: ReadonlyMap<string, number>): (text: string) => (string | number)[] {
+export function specialSplitter(
+  tokens: ReadonlyMap<string, number>,
+  { stripsBefore, stripsAfter }: Pick<VocabularyBase, 'stripsBefore' | 'stripsAfter'> = {},
+): (text: string) => (string | number)[] {
   // A tree of characters, not a pattern: a file may name any number of tokens.
   const root: Branch = { next: new Map() };
   for (const [token, id] of tokens) {
@@ -78,8 +107,10 @@ export function specialSplitter(tokens: ReadonlyMap<string, number>): (text: str
         if (branch.id !== undefined) [found, end] = [branch.id, k];
       }
       if (found !== undefined) {
-        if (at > from) parts.push(text.slice(from, at));
+        const before = stripsBefore?.has(found) ? lastOfText(text, from, at) : at;
+        if (before > from) parts.push(text.slice(from, before));
         parts.push(found);
+        if (stripsAfter?.has(found)) while (end < text.length && SPACE.test(text[end]!)) end++;
         from = end;
       }
       at = end;
