@@ -1,9 +1,10 @@
-// SwiGLU; an invocation per element.
+// Gated activations; an invocation per element.
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Params {
   step: u32,
   count: u32,
+  gelu: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -21,5 +22,6 @@ fn gatedRows(
     return;
   }
   let g = gate[i];
-  gate[i] = g / (1.0 + exp(clamp(-g, -87.0, 88.0))) * up[i];
+  let power = select(-g, -1.5957691216 * (g + 0.044715 * g * g * g), params.gelu != 0u);
+  gate[i] = g / (1.0 + exp(clamp(power, -87.0, 88.0))) * up[i];
 }

@@ -1,10 +1,17 @@
-/** SwiGLU (Shazeer 2020): `gate <- gate / (1 + exp(-gate)) * up`, element by element. */
+/**
+ * Gated activations (Shazeer 2020): `gate <- act(gate) * up`, element by element. SwiGLU with `gelu` 0, `act(g) = g / (1 + exp(-g))`; GeGLU with 1, the tanh
+ * approximation written as `g / (1 + exp(-2 u))`, `u = sqrt(2 / pi) (g + 0.044715 g^3)`.
+ */
 import source from '../../../gpu-kernels/tensor/gated_rows.wgsl';
 import { defineKernel } from '../kernel.js';
 import { expF32 } from './exp.js';
 import { tensorModule } from './module.js';
+import { spread } from './spread.js';
 
 const f = Math.fround;
+/** -2 sqrt(2 / pi) */
+const SLOPE = f(-1.5957691216);
+const CUBE = f(0.044715);
 
 export const gatedRows = defineKernel({
   name: 'gatedRows',
@@ -14,17 +21,16 @@ export const gatedRows = defineKernel({
     /** [count] */
     up: ['f32', 'read'],
   },
-  scalars: { count: 'u32' },
+  scalars: { count: 'u32', gelu: 'u32' },
   elements: (s) => ({ gate: s.count, up: s.count }),
-  oracle({ gate, up, count }) {
-    for (let i = 0; i < count; i++) gate[i] = f(f(gate[i]! / f(1 + expF32(-gate[i]!))) * up[i]!);
+  oracle({ gate, up, count, gelu }) {
+    for (let i = 0; i < count; i++) {
+      const g = gate[i]!;
+      const power = gelu ? f(SLOPE * f(g + f(f(CUBE * g) * f(g * g)))) : -g;
+      gate[i] = f(f(g / f(1 + expF32(power))) * up[i]!);
+    }
   },
   wasm: tensorModule,
   wgsl: [{ requires: [], source }],
   workgroups: (s, size) => spread(Math.ceil(s.count / size)),
 });
-
-/** So many workgroups, in rows of at most 32,768. */
-function spread(groups: number): readonly [number, number, number] {
-  return [Math.min(groups, 32_768), Math.ceil(groups / 32_768), 1];
-}

@@ -69,4 +69,56 @@ describe('the block pool', () => {
       { numRuns: 300, seed: 7 },
     );
   });
+
+  it('sets blocks aside, which only their owner gets', () => {
+    const pool = createBlockPool(5);
+    expect(pool.reserve(3)).toBe(true);
+    expect(pool.reserve(3)).toBe(false);
+    expect(pool).toMatchObject({ free: 2, reserved: 3, used: 0 });
+    expect(pool.allocate(3)).toBeUndefined();
+    expect(pool.allocate(4, 2)).toHaveLength(4);
+    expect(pool).toMatchObject({ free: 0, reserved: 1 });
+    expect(pool.reserve(-2)).toBe(false);
+    expect(pool.reserve(-1)).toBe(true);
+    expect(pool.allocate(1)).toHaveLength(1);
+  });
+
+  it('grows and shrinks with everything that is held, its references and its keys', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(3), fc.nat(12)), { maxLength: 60 }), (actions) => {
+        const pool = createBlockPool(6);
+        let held: { block: number; key: string; content: number }[] = [];
+        let keys = 0;
+        for (const [action, n] of actions) {
+          if (action === 0) {
+            for (const block of pool.allocate(n % 4) ?? []) {
+              const key = `key ${keys++}`;
+              held.push({ block, key, content: pool.cache(block, key) });
+            }
+          } else if (action === 1 && held.length > 0) {
+            pool.release(held.splice(n % held.length, 1)[0]!.block);
+          } else {
+            const next = n + 1;
+            const moves = pool.resize(next);
+            expect(moves === undefined).toBe(held.length > next);
+            if (!moves) continue;
+            expect(new Set(moves.flat()).size).toBe(2 * moves.length);
+            const to = new Map(moves);
+            held = held.map((one) => ({ ...one, block: to.get(one.block) ?? one.block }));
+            expect(pool.blocks).toBe(next);
+          }
+          expect(pool.used).toBe(held.length);
+          expect(pool.used + pool.free).toBe(pool.blocks);
+          for (const { block, key, content } of held) {
+            expect(block).toBeLessThan(pool.blocks);
+            expect(pool.lookUp(key)).toEqual({ block, content });
+            pool.release(block);
+          }
+        }
+        const free = pool.free;
+        expect(new Set(pool.allocate(free)).size).toBe(free);
+      }),
+      { numRuns: 300, seed: 11 },
+    );
+  });
 });

@@ -1,36 +1,59 @@
-/** A decoder's weights on a device. */
+/** A decoder's weights on a device, in the formats of its file. */
 import type { Device, DeviceBuffer, LongCallOptions } from '../../device/device.js';
 import { throwIfAborted, TuttiError } from '../../errors.js';
+import type { WeightFormat } from '../../kernels/tensor/index.js';
 import { dequantise } from '../gguf/dequantise.js';
-import type { ModelFile } from './model-file.js';
+import type { DecoderConfig } from './decoder-config.js';
+import type { ModelFile, ModelTensor } from './model-file.js';
+import { formatOf, packMatrix } from './pack-weights.js';
+
+/** [outer][inner] */
+export interface Matrix {
+  readonly buffer: DeviceBuffer;
+  readonly format: WeightFormat;
+  readonly inner: number;
+  readonly outer: number;
+}
 
 export interface LayerWeights {
   readonly attentionNorm: DeviceBuffer;
-  readonly query: DeviceBuffer;
-  readonly key: DeviceBuffer;
-  readonly value: DeviceBuffer;
-  readonly attentionOut: DeviceBuffer;
+  readonly query: Matrix;
+  readonly key: Matrix;
+  readonly value: Matrix;
+  /** Of query, key and value. */
+  readonly biases: readonly DeviceBuffer[] | undefined;
+  /** [headSize] of queries and keys. */
+  readonly headNorms: readonly [DeviceBuffer, DeviceBuffer] | undefined;
+  readonly attentionOut: Matrix;
+  /** What attention and feed-forward give, before it is added. */
+  readonly outputNorms: readonly [DeviceBuffer, DeviceBuffer] | undefined;
   readonly feedForwardNorm: DeviceBuffer;
-  readonly gate: DeviceBuffer;
-  readonly up: DeviceBuffer;
-  readonly down: DeviceBuffer;
+  readonly gate: Matrix;
+  readonly up: Matrix;
+  readonly down: Matrix;
 }
 
 export interface DecoderWeights {
   /** [vocabulary][width] */
-  readonly embedding: DeviceBuffer;
+  readonly embedding: Matrix;
   readonly layers: readonly LayerWeights[];
   readonly outputNorm: DeviceBuffer;
   /** The embedding itself where a model ties them. */
-  readonly output: DeviceBuffer;
+  readonly output: Matrix;
   /** Bytes on the device. */
   readonly bytes: number;
   release(): void;
 }
 
+/** Bytes that `loadDecoderWeights` will ask for, near enough to plan with. */
+export function decoderWeightBytes({ tensors }: ModelFile): number {
+  return [...tensors.values()].reduce((sum, { bytes, shape }) => sum + (shape.length > 1 ? bytes * 1.12 : bytes), 0);
+}
+
 /**
- * Reads the tensors one by one, as f32.
- * @throws TuttiError FILE_INVALID naming the tensor that is missing or has the wrong shape; MemoryRefusedError. Nothing stays allocated then.
+ * Reads the tensors one by one.
+ * @throws TuttiError FILE_INVALID naming the tensor that is missing, has the wrong shape or a type that cannot be run; MemoryRefusedError. Nothing stays
+ *   allocated then.
  */
 export async function loadDecoderWeights(
   device: Device,
@@ -39,8 +62,8 @@ export async function loadDecoderWeights(
 ): Promise<DecoderWeights> {
   const { layers, width, heads, kvHeads, headSize, feedForward, vocabulary } = config;
   const held: DeviceBuffer[] = [];
-  const total = 3 + 9 * layers;
-  const load = async (name: string, ...shape: readonly number[]): Promise<DeviceBuffer> => {
+  const total = tensorCount(config, tensors.has('output.weight'));
+  const find = (name: string, ...shape: readonly number[]): ModelTensor => {
     throwIfAborted(signal, `loading ${file}`);
     const tensor = tensors.get(name);
     if (tensor?.shape.join() !== shape.join()) {
@@ -50,30 +73,55 @@ export async function loadDecoderWeights(
         { where: name },
       );
     }
-    const values = dequantise(tensor, await tensor.read());
-    const buffer = device.allocate(values.byteLength, `${config.name} ${name}`);
+    return tensor;
+  };
+  const keep = (name: string, data: ArrayBufferView): DeviceBuffer => {
+    const buffer = device.allocate(data.byteLength, `${config.name} ${name}`);
     held.push(buffer);
-    device.write(buffer, values);
+    device.write(buffer, data);
     onProgress?.({ done: held.length, total, what: name });
     return buffer;
   };
+  const vector = async (name: string, length: number): Promise<DeviceBuffer> => {
+    const tensor = find(name, length);
+    return keep(name, dequantise(tensor, await tensor.read()));
+  };
+  const matrix = async (name: string, outer: number, inner: number): Promise<Matrix> => {
+    const tensor = find(name, outer, inner);
+    const format = formatOf(tensor);
+    return { buffer: keep(name, packMatrix(tensor, await tensor.read())), format, inner, outer };
+  };
   try {
-    const embedding = await load('token_embd.weight', vocabulary, width);
-    const outputNorm = await load('output_norm.weight', width);
-    const output = tensors.has('output.weight') ? await load('output.weight', vocabulary, width) : embedding;
+    const embedding = await matrix('token_embd.weight', vocabulary, width);
+    const outputNorm = await vector('output_norm.weight', width);
+    const output = tensors.has('output.weight') ? await matrix('output.weight', vocabulary, width) : embedding;
     const all: LayerWeights[] = [];
+    const [queries, keys] = [heads * headSize, kvHeads * headSize];
     for (let k = 0; k < layers; k++) {
       const at = `blk.${k}.`;
       all.push({
-        attentionNorm: await load(`${at}attn_norm.weight`, width),
-        query: await load(`${at}attn_q.weight`, heads * headSize, width),
-        key: await load(`${at}attn_k.weight`, kvHeads * headSize, width),
-        value: await load(`${at}attn_v.weight`, kvHeads * headSize, width),
-        attentionOut: await load(`${at}attn_output.weight`, width, heads * headSize),
-        feedForwardNorm: await load(`${at}ffn_norm.weight`, width),
-        gate: await load(`${at}ffn_gate.weight`, feedForward, width),
-        up: await load(`${at}ffn_up.weight`, feedForward, width),
-        down: await load(`${at}ffn_down.weight`, width, feedForward),
+        attentionNorm: await vector(`${at}attn_norm.weight`, width),
+        query: await matrix(`${at}attn_q.weight`, queries, width),
+        key: await matrix(`${at}attn_k.weight`, keys, width),
+        value: await matrix(`${at}attn_v.weight`, keys, width),
+        biases: config.attentionBias
+          ? [
+              await vector(`${at}attn_q.bias`, queries),
+              await vector(`${at}attn_k.bias`, keys),
+              await vector(`${at}attn_v.bias`, keys),
+            ]
+          : undefined,
+        headNorms: config.headNorms
+          ? [await vector(`${at}attn_q_norm.weight`, headSize), await vector(`${at}attn_k_norm.weight`, headSize)]
+          : undefined,
+        attentionOut: await matrix(`${at}attn_output.weight`, width, queries),
+        outputNorms: config.outputNorms
+          ? [await vector(`${at}post_attention_norm.weight`, width), await vector(`${at}post_ffw_norm.weight`, width)]
+          : undefined,
+        feedForwardNorm: await vector(`${at}ffn_norm.weight`, width),
+        gate: await matrix(`${at}ffn_gate.weight`, feedForward, width),
+        up: await matrix(`${at}ffn_up.weight`, feedForward, width),
+        down: await matrix(`${at}ffn_down.weight`, width, feedForward),
       });
     }
     return {
@@ -85,4 +133,9 @@ export async function loadDecoderWeights(
     held.forEach((buffer) => buffer.release());
     throw error;
   }
+}
+
+function tensorCount(config: DecoderConfig, ownOutput: boolean): number {
+  const more = (config.attentionBias ? 3 : 0) + (config.headNorms ? 2 : 0) + (config.outputNorms ? 2 : 0);
+  return (ownOutput ? 3 : 2) + (9 + more) * config.layers;
 }
