@@ -166,7 +166,15 @@ export async function openLanguageModel(
     const sequence = loop.add({
       ...{ tokens, priority, reserve: options.reserveBlocks ?? 0 },
       output(row) {
-        const token = request.sampler.next(row, tokens);
+        let token: number;
+        try {
+          token = request.sampler.next(row, tokens);
+        } catch (error) {
+          // A mask that lets nothing follow ends its own request and no other.
+          request.failure = error instanceof Error ? error : new Error(String(error));
+          request.wake();
+          return 'end';
+        }
         tokens.push(token);
         request.ready.push({ token, ...(request.top !== undefined && logprobsOf(row, token, request.top)) });
         if (tokenizer.ends.has(token) || request.sampler.done) request.finish = 'stop';
