@@ -20,6 +20,8 @@ export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer/tokeni
 export type { Vocabulary } from './tokenizer/vocabulary.js';
 export { openGguf } from './model/model-file.js';
 export type { ModelFile, ModelTensor } from './model/model-file.js';
+export { openHuggingFace, openHuggingFaceFolder } from './model/open-hugging-face.js';
+export type { HuggingFaceFiles } from './model/open-hugging-face.js';
 export { convertModel } from './model/convert-model.js';
 export type { ConversionReport, ConvertOptions } from './model/convert-model.js';
 export type { WritableType } from './gguf/quantise.js';
