@@ -57,7 +57,7 @@ families = {
                 dict(sliding_window=6, tie_word_embeddings=False), ("<s>", "</s>")),
     "qwen2": (Qwen2ForCausalLM, Qwen2Config,
               lambda: byte_level(LLAMA3.replace("{1,3}", ""), ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], None, normalizers.NFC()),
-              dict(tie_word_embeddings=True, rope_theta=1000.0, use_sliding_window=False, rope_scaling=dict(
+              dict(head_dim=8, tie_word_embeddings=True, rope_theta=1000.0, use_sliding_window=False, rope_scaling=dict(
                   rope_type="yarn", factor=4.0, original_max_position_embeddings=16)), (None, "<|im_end|>")),
     "qwen3": (Qwen3ForCausalLM, Qwen3Config,
               lambda: byte_level(LLAMA3.replace("{1,3}", ""), ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], None, normalizers.NFC()),
