@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { crc32, createFrameReader, encodeFrame, textWords, wordsText, type Frame } from './frame.js';
+import { crc32 } from '../crc32.js';
+import { createFrameReader, encodeFrame, textWords, wordsText, type Frame } from './frame.js';
 import { seeded } from './fixtures/link-pair.js';
 import { FRAME, HEADER_BYTES, MAX_PAYLOAD_WORDS, PROTOCOL_VERSION, type FrameType } from './protocol.js';
 

@@ -2,6 +2,7 @@
  * Frames of the protocol (protocol.ts, docs/fpga.md): coding, and finding them again in a stream of bytes that may have been
  * damaged, cut or joined. A frame that is not whole and right is dropped; whoever sent it sends it again.
  */
+import { crc32 } from '../crc32.js';
 import { FRAME, HEADER_BYTES, MAX_PAYLOAD_WORDS, PROTOCOL_VERSION, SYNC, type FrameType } from './protocol.js';
 
 export interface Frame {
@@ -151,18 +152,4 @@ export function wordsText(words: Uint32Array): string {
   const bytes = Uint8Array.from({ length: 4 * words.length }, (_, i) => words[i >> 2]! >>> (8 * (i & 3)));
   const end = bytes.indexOf(0);
   return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end)).slice(0, 2000);
-}
-
-let table: Uint32Array | undefined;
-
-/** CRC-32 (IEEE 802.3) of bytes `from` .. `to` - 1. */
-export function crc32(bytes: Uint8Array, from = 0, to = bytes.length): number {
-  table ??= Uint32Array.from({ length: 256 }, (_, n) => {
-    let c = n;
-    for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-    return c;
-  });
-  let crc = 0xffffffff;
-  for (let i = from; i < to; i++) crc = table[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
-  return (crc ^ 0xffffffff) >>> 0;
 }

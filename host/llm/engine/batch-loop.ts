@@ -306,7 +306,14 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     const { vocabulary } = decoder.config;
     sampled.forEach((s, k) => {
       if (s.ended) return;
-      const next = s.input.output(logits.subarray(k * vocabulary, (k + 1) * vocabulary));
+      let next: 'next' | 'end' | 'wait';
+      try {
+        next = s.input.output(logits.subarray(k * vocabulary, (k + 1) * vocabulary));
+      } catch (error) {
+        // Its own affair: the others go on.
+        fail(s, error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
       if (next === 'end') end(s);
       else if (next === 'wait') s.waiting = true;
     });

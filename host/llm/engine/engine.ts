@@ -3,7 +3,7 @@
  * tokens handed out as they come.
  */
 import type { Device, LongCallOptions } from '../../device/device.js';
-import { abortedError, TuttiError } from '../../errors.js';
+import { TuttiError } from '../../errors.js';
 import type { ByteSource } from '../byte-source.js';
 import { createBlockPool } from '../kv/block-pool.js';
 import { createKvMemory, type KvPlan } from '../kv/kv-memory.js';
@@ -13,14 +13,16 @@ import { loadDecoderWeights } from '../model/decoder-weights.js';
 import { createDecoder } from '../model/decoder.js';
 import { openGguf, type ModelFile } from '../model/model-file.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { answerText } from './answer-text.js';
-import { createBatchLoop, type Sequence } from './batch-loop.js';
+import { createBatchLoop } from './batch-loop.js';
 import { chatRenderer, promptTokens } from './chat-prompt.js';
 import { embedTokens } from './embedding.js';
 import { checkRequest } from './check-request.js';
+import { startGeneration, type Generation, type GenerationRoom } from './generation.js';
 import { createResponseMasks } from './response-mask.js';
-import { createSampler, logprobsOf, type Sampler, type TokenMask } from './sampler.js';
-import type { EngineUsage, FinishReason, TextChunk, TextEngine, TextRequest } from './text-engine.js';
+import type { TokenMask } from './sampler.js';
+import { scoreTokens } from './score.js';
+import { decodeSnapshot, encodeSnapshot, shapeOf } from './snapshot.js';
+import type { EngineUsage, TextChunk, TextEngine, TextRequest } from './text-engine.js';
 
 export interface LanguageModelOptions extends LongCallOptions {
   readonly device: Device;
@@ -78,26 +80,21 @@ export interface LanguageModel extends TextEngine {
    * @throws TuttiError INPUT_INVALID for a prompt that leaves no room in the context or holds unknown tokens; OPTION_INVALID; ABORTED; DeviceLostError
    */
   generate(options: GenerateOptions): AsyncGenerator<GeneratedToken, void, undefined>;
+  /** The same, with a handle to pause it or to move it to another engine. Whoever takes it reads it or ends it. */
+  open(options: GenerateOptions): Promise<Generation>;
+  /**
+   * Continues what `detach` of another engine gave away; `options` says what cannot be sent, as a signal.
+   * @throws TuttiError INPUT_INVALID for damaged bytes, or when model, plan or block size differ
+   */
+  adopt(snapshot: Uint8Array, options?: Pick<GenerateOptions, 'signal' | 'priority' | 'mask'>): Generation;
+  /** Natural logarithms of the probabilities of a text's tokens but the first. @throws TuttiError INPUT_INVALID, ABORTED */
+  score(text: string | readonly number[], options?: { readonly signal?: AbortSignal }): Promise<Float64Array>;
+  /**
+   * Makes the pool larger or smaller while requests run; those that have to make room come back later.
+   * @throws MemoryRefusedError when the device has no room for more; TuttiError LIMIT_EXCEEDED when more are set aside than there are to be
+   */
+  resizeKv(blocks: number): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** Tokens that are computed before anyone takes them, and how few are left of them when computing goes on. */
-const MOST_AHEAD = 32;
-const FEW_AHEAD = 8;
-
-interface Request {
-  readonly sampler: Sampler;
-  readonly last: number;
-  readonly tokens: number[];
-  /** Length of the prompt. */
-  readonly prompt: number;
-  readonly top: number | undefined;
-  readonly ready: Omit<GeneratedToken, 'text'>[];
-  /** How many of `ready` were taken. */
-  taken: number;
-  finish: FinishReason | undefined;
-  failure: Error | undefined;
-  wake: () => void;
 }
 
 /**
@@ -153,43 +150,12 @@ export async function openLanguageModel(
   const closedError = (): TuttiError =>
     new TuttiError('DEVICE_CLOSED', `${config.name} was closed`, { where: config.name });
 
-  function start(options: GenerateOptions, tokens: number[]): { request: Request; sequence: Sequence } {
-    if (closed) throw closedError();
-    const { priority = 0, maxTokens = Infinity, logprobs = false, topLogprobs = 0 } = options;
-    checkRequest(options, tokens, config.vocabulary, context);
-    const request: Request = {
-      ...{ sampler: createSampler(options, options.mask ?? masks(options)), tokens },
-      ...{ prompt: tokens.length, last: Math.min(context, tokens.length + maxTokens) },
-      top: logprobs || topLogprobs > 0 ? topLogprobs : undefined,
-      ...{ ready: [], taken: 0, finish: undefined, failure: undefined, wake: () => {} },
-    };
-    const sequence = loop.add({
-      ...{ tokens, priority, reserve: options.reserveBlocks ?? 0 },
-      output(row) {
-        let token: number;
-        try {
-          token = request.sampler.next(row, tokens);
-        } catch (error) {
-          // A mask that lets nothing follow ends its own request and no other.
-          request.failure = error instanceof Error ? error : new Error(String(error));
-          request.wake();
-          return 'end';
-        }
-        tokens.push(token);
-        request.ready.push({ token, ...(request.top !== undefined && logprobsOf(row, token, request.top)) });
-        if (tokenizer.ends.has(token) || request.sampler.done) request.finish = 'stop';
-        else if (tokens.length >= request.last) request.finish = 'length';
-        request.wake();
-        if (request.finish) return 'end';
-        return request.ready.length - request.taken < MOST_AHEAD ? 'next' : 'wait';
-      },
-      failed(error) {
-        request.failure = error;
-        request.wake();
-      },
-    });
-    return { request, sequence };
-  }
+  const shape = shapeOf(config, memory.plan, blockSize);
+  const generations: GenerationRoom = {
+    ...{ loop, tokenizer, context, masks },
+    encode: (rest) => encodeSnapshot({ shape, ...rest }),
+  };
+  const passes = { decoder, pool, tails, config, limits, context, between: loop.between };
 
   const model: LanguageModel = {
     name: config.name,
@@ -205,52 +171,30 @@ export async function openLanguageModel(
         ...{ blockBytes: memory.blockBytes, hostBytes: store.hostBytes, storedBytes: store.storedBytes },
       };
     },
-    async *generate(options) {
-      const { signal, stop = [] } = options;
+    async open(options) {
       const tokens = await promptTokens(options, tokenizer, render);
-      if (signal?.aborted) throw abortedError(signal, 'generation');
-      const { request, sequence } = start(options, tokens);
-      const abort = (): void => {
-        request.failure = abortedError(signal!, 'generation');
-        loop.remove(sequence);
-        request.wake();
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-      const answer = answerText(tokenizer, stop);
-      const { prompt } = request;
-      try {
-        for (;;) {
-          if (request.failure) throw request.failure;
-          if (request.taken === request.ready.length) {
-            if (request.finish) return;
-            await new Promise<void>((resolve) => (request.wake = resolve));
-            continue;
-          }
-          const next = request.ready[request.taken]!;
-          request.taken++;
-          if (request.ready.length - request.taken <= FEW_AHEAD) loop.goOn(sequence);
-          const finish = request.taken === request.ready.length ? request.finish : undefined;
-          const { text, stopped } = answer.next(next.token, finish !== undefined);
-          if (stopped || finish) {
-            const usage = {
-              promptTokens: prompt,
-              completionTokens: request.taken,
-              cachedTokens: Math.min(sequence.reused, prompt),
-            };
-            yield { ...next, text, finish: stopped ? 'stop' : finish!, usage };
-            return;
-          }
-          yield { ...next, text };
-        }
-      } finally {
-        signal?.removeEventListener('abort', abort);
-        loop.remove(sequence);
-      }
+      if (closed) throw closedError();
+      checkRequest(options, tokens, config.vocabulary, context);
+      return startGeneration(generations, options, tokens);
     },
+    async *generate(options) {
+      yield* await model.open(options);
+    },
+    adopt(bytes, options = {}) {
+      if (closed) throw closedError();
+      const snapshot = decodeSnapshot(bytes, shape);
+      const all = { ...(snapshot.options as GenerateOptions), ...options };
+      return startGeneration(generations, all, snapshot.tokens, snapshot);
+    },
+    async score(text, { signal } = {}) {
+      if (closed) throw closedError();
+      return scoreTokens(passes, typeof text === 'string' ? tokenizer.encode(text) : text, signal);
+    },
+    resizeKv: (blocks) => loop.resize(whole('blocks', blocks)),
     async embed(texts, { signal } = {}) {
       if (closed) throw closedError();
       return embedTokens(
-        { decoder, pool, tails, config, limits, context, between: loop.between },
+        passes,
         texts.map((text) => (typeof text === 'string' ? tokenizer.encode(text) : text)),
         signal,
       );

@@ -29,6 +29,8 @@ export interface TokenMask {
 export interface Sampler {
   /** Token after `seen`, which only ever grows. `logits` [vocabulary] is left as it is. */
   next(logits: Float32Array, seen: readonly number[]): number;
+  /** Goes on after tokens that another sampler of the same options has drawn. */
+  replay(tokens: readonly number[]): void;
   /** The mask lets nothing follow. */
   readonly done: boolean;
 }
@@ -103,6 +105,12 @@ export function createSampler(options: SamplingOptions = {}, mask?: TokenMask): 
       const token = temperature === 0 || topK === 1 ? best : draw(logits, allowed, best);
       mask?.take(token);
       return token;
+    },
+    replay(tokens) {
+      for (const token of tokens) {
+        if (temperature !== 0 && topK !== 1) random.uniform();
+        mask?.take(token);
+      }
     },
     get done() {
       return mask?.done ?? false;

@@ -1,0 +1,148 @@
+/** One request and its reader: tokens as they come, made text; paused, moved and ended by whoever holds it. */
+import { abortedError } from '../../errors.js';
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
+import { answerText } from './answer-text.js';
+import type { BatchLoop, Sequence, SequenceInput } from './batch-loop.js';
+import type { GeneratedToken, GenerateOptions } from './engine.js';
+import { createSampler, logprobsOf, type TokenMask } from './sampler.js';
+import type { Snapshot } from './snapshot.js';
+import type { FinishReason } from './text-engine.js';
+
+export interface Generation extends AsyncIterable<GeneratedToken> {
+  /** Frees its blocks, packed away where there is room; resolves when they are free. Tokens that are there can still be taken. */
+  pause(): Promise<void>;
+  /** Goes on after `pause`. */
+  resume(): void;
+  /** Sets so many blocks more aside for it, or fewer (negative). False, and nothing changed, when there are not so many. */
+  reserve(blocks: number): boolean;
+  /**
+   * Ends it here, for its reader too, and gives it away as bytes, which `adopt` of an engine of the same model, plan and block size continues, to the token.
+   * @throws TuttiError INPUT_INVALID when it has ended
+   */
+  detach(): Promise<Uint8Array>;
+  /** Ends it and frees what it holds. */
+  end(): void;
+}
+
+/** Tokens that are computed before anyone takes them, and how few are left of them when computing goes on. */
+const MOST_AHEAD = 32;
+const FEW_AHEAD = 8;
+
+export interface GenerationRoom {
+  readonly loop: BatchLoop;
+  readonly tokenizer: Tokenizer;
+  readonly context: number;
+  masks(options: GenerateOptions): TokenMask | undefined;
+  /** Bytes of what `detach` gives. */
+  encode(rest: Omit<Snapshot, 'shape'>): Uint8Array;
+}
+
+/** Starts it; `from` is what another engine had of it. @throws TuttiError OPTION_INVALID, ABORTED */
+export function startGeneration(
+  room: GenerationRoom,
+  options: GenerateOptions,
+  given: readonly number[],
+  from?: Snapshot,
+): Generation {
+  const { loop, tokenizer, context } = room;
+  const { signal, stop = [], priority = 0, maxTokens = Infinity, logprobs = false, topLogprobs = 0 } = options;
+  if (signal?.aborted) throw abortedError(signal, 'generation');
+  const tokens = [...given];
+  const prompt = from?.prompt ?? tokens.length;
+  const last = Math.min(context, prompt + maxTokens);
+  const top = logprobs || topLogprobs > 0 ? topLogprobs : undefined;
+  const sampler = createSampler(options, options.mask ?? room.masks(options));
+  const answer = answerText(tokenizer, stop);
+  const ready: Omit<GeneratedToken, 'text'>[] = [];
+  let taken = 0;
+  let finish: FinishReason | undefined;
+  let failure: Error | undefined;
+  let wake = (): void => {};
+  if (from) {
+    sampler.replay(tokens.slice(prompt));
+    ready.push(...(from.ready as unknown as typeof ready));
+    for (; taken < from.taken; taken++) answer.next(ready[taken]!.token, false);
+  }
+  const input: SequenceInput = {
+    ...{ tokens, priority, reserve: options.reserveBlocks ?? 0 },
+    ...(from && { adopted: { computed: from.computed, wire: from.wire } }),
+    output(row) {
+      const token = sampler.next(row, tokens);
+      tokens.push(token);
+      ready.push({ token, ...(top !== undefined && logprobsOf(row, token, top)) });
+      if (tokenizer.ends.has(token) || sampler.done) finish = 'stop';
+      else if (tokens.length >= last) finish = 'length';
+      wake();
+      if (finish) return 'end';
+      return ready.length - taken < MOST_AHEAD ? 'next' : 'wait';
+    },
+    failed(error) {
+      failure = error;
+      wake();
+    },
+  };
+  const sequence: Sequence = loop.add(input);
+  let paused = false;
+  let gone = false;
+  const abort = (): void => {
+    failure = abortedError(signal!, 'generation');
+    end();
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  function end(): void {
+    signal?.removeEventListener('abort', abort);
+    loop.remove(sequence);
+    wake();
+  }
+
+  async function* read(): AsyncGenerator<GeneratedToken, void, undefined> {
+    try {
+      for (;;) {
+        if (failure) throw failure;
+        if (gone) return;
+        if (taken === ready.length) {
+          if (finish) return;
+          await new Promise<void>((resolve) => (wake = resolve));
+          continue;
+        }
+        const next = ready[taken]!;
+        taken++;
+        if (!paused && ready.length - taken <= FEW_AHEAD) loop.goOn(sequence);
+        const finished = taken === ready.length ? finish : undefined;
+        const { text, stopped } = answer.next(next.token, finished !== undefined);
+        if (stopped || finished) {
+          const cachedTokens = Math.min(sequence.reused, prompt);
+          const usage = { promptTokens: prompt, completionTokens: taken, cachedTokens };
+          yield { ...next, text, finish: stopped ? 'stop' : finished!, usage };
+          return;
+        }
+        yield { ...next, text };
+      }
+    } finally {
+      end();
+    }
+  }
+
+  return {
+    [Symbol.asyncIterator]: read,
+    async pause() {
+      paused = true;
+      await loop.pause(sequence);
+    },
+    resume() {
+      paused = false;
+      loop.goOn(sequence);
+    },
+    reserve: (blocks) => loop.reserve(sequence, blocks),
+    async detach() {
+      paused = true;
+      const { computed, wire } = await loop.detach(sequence);
+      gone = true;
+      wake();
+      // What cannot be sent is left out, and so is the prompt, which is in the tokens.
+      const plain = { ...options, signal: undefined, mask: undefined, prompt: undefined, messages: undefined };
+      return room.encode({ options: plain, tokens, prompt, taken, ready, computed, wire });
+    },
+    end,
+  };
+}
