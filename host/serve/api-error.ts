@@ -49,7 +49,7 @@ const PARAMS: Readonly<Record<string, string>> = {
   minP: 'min_p',
   repetitionPenalty: 'repetition_penalty',
   topLogprobs: 'top_logprobs',
-  responseFormat: 'response_format',
+  toolChoice: 'tool_choice',
 };
 
 /** What a client is told of an error. What is no fault of the client's is told without its inside. */
@@ -57,7 +57,13 @@ export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (!(error instanceof TuttiError)) return new ApiError(500, 'an unexpected error', { cause: error });
   const { code, message, where, facts } = error;
-  const param = where === undefined ? undefined : (PARAMS[where] ?? where);
+  const param =
+    where === undefined
+      ? undefined
+      : (PARAMS[where] ??
+        where
+          .replace(/^responseFormat\.schema/, 'response_format.json_schema.schema')
+          .replace(/^responseFormat$/, 'response_format'));
   switch (code) {
     case 'INPUT_INVALID':
     case 'OPTION_INVALID':

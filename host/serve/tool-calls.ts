@@ -19,15 +19,24 @@ const PYTHON = '<|python_tag|>';
 
 export function toolCallReader(tools: ReadonlySet<string>): ToolCallReader {
   let held = '';
-  /** What is being read: nothing but spaces so far, text, a tagged call, or JSON up to the end. */
-  let state: 'start' | 'text' | 'tagged' | 'json' = 'start';
+  /**
+   * What is being read: nothing but space since the beginning or the last call, which then is no text; text; a tagged call; or JSON up to
+   * the end.
+   */
+  let state: 'space' | 'text' | 'tagged' | 'json' = 'space';
+  let beginning = true;
 
   /** One step over `held`; undefined when more has to come. */
   function step(last: boolean): { text: string; calls: readonly ToolCall[] } | undefined {
-    if (state === 'start') {
+    if (state === 'space') {
       const begun = held.trimStart();
-      if (begun === '' && !last) return undefined;
-      state = begun.startsWith('{') || begun.startsWith('[') || begun.startsWith(PYTHON) ? 'json' : 'text';
+      const marks = beginning ? [OPEN, LIST, PYTHON] : [OPEN, LIST];
+      if (!last && marks.some((mark) => begun.length < mark.length && mark.startsWith(begun))) return undefined;
+      if (begun.startsWith(OPEN)) state = 'tagged';
+      else if (begun.startsWith(LIST) || (beginning && /^(\{|\[|<\|python_tag\|>)/.test(begun))) state = 'json';
+      else state = 'text';
+      if (state === 'tagged' || (!beginning && begun === '')) held = begun;
+      beginning = false;
       return { text: '', calls: [] };
     }
     if (state === 'json') {
@@ -44,9 +53,8 @@ export function toolCallReader(tools: ReadonlySet<string>): ToolCallReader {
       const inside = held.slice(OPEN.length, end < 0 ? undefined : end);
       const whole = end < 0 ? held : held.slice(0, end + CLOSE.length);
       held = held.slice(whole.length);
-      state = 'text';
       const calls = callsOf(inside, tools);
-      if (calls && held.trim() === '') held = '';
+      state = calls ? 'space' : 'text';
       return { text: calls ? '' : whole, calls: calls ?? [] };
     }
     const [at, mark] = first(held, [OPEN, LIST]);
@@ -54,9 +62,9 @@ export function toolCallReader(tools: ReadonlySet<string>): ToolCallReader {
       const text = held.slice(0, at);
       held = held.slice(at);
       state = mark === OPEN ? 'tagged' : 'json';
-      return { text: text.trim() === '' ? '' : text, calls: [] };
+      return { text, calls: [] };
     }
-    const keep = last ? 0 : Math.max(beginning(held, OPEN), beginning(held, LIST));
+    const keep = last ? 0 : Math.max(overlap(held, OPEN), overlap(held, LIST));
     const text = held.slice(0, held.length - keep);
     held = held.slice(held.length - keep);
     return text === '' ? undefined : { text, calls: [] };
@@ -133,7 +141,7 @@ function first(text: string, marks: readonly string[]): readonly [number, string
 }
 
 /** Length of the longest end of `text` that `mark` begins with. */
-function beginning(text: string, mark: string): number {
+function overlap(text: string, mark: string): number {
   for (let length = Math.min(text.length, mark.length - 1); length > 0; length--)
     if (text.endsWith(mark.slice(0, length))) return length;
   return 0;

@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAcceptor, type State } from '../../host/llm/engine/json/acceptor.js';
+import { ANY_OBJECT } from '../../host/llm/engine/json/schema.js';
 import { MODEL, storiesServer, until, type StoriesServer } from './fixture.js';
 
 const golden = readFileSync('models/stories260k/greedy.txt', 'utf8').trimEnd();
@@ -119,6 +121,100 @@ describe('chat', () => {
     await until(() => stories.model.usage.running > 0);
     aborting.abort();
     await expect(whole).rejects.toThrow(OpenAI.APIUserAbortError);
+    await idle();
+  });
+});
+
+describe('answers in a format', () => {
+  const messages = [{ role: 'user' as const, content: 'Once upon a time' }];
+  const schema = {
+    type: 'object',
+    properties: {
+      mood: { enum: ['happy', 'sad'] },
+      friends: { type: 'array', items: { type: 'string', maxLength: 12 }, minItems: 1, maxItems: 2 },
+      age: { type: 'integer' },
+    },
+    required: ['mood', 'friends', 'age'],
+    additionalProperties: false,
+  };
+
+  it('are JSON when JSON is asked for, or its beginning where they are cut', async () => {
+    const acceptor = createAcceptor(ANY_OBJECT);
+    for (let seed = 0; seed < 4; seed++) {
+      const asked = { model: MODEL, messages, seed, temperature: 2, max_tokens: 150 };
+      const answer = await client.chat.completions.create({ ...asked, response_format: { type: 'json_object' } });
+      const { finish_reason, message } = answer.choices[0]!;
+      let state: State | undefined = acceptor.start();
+      for (const byte of new TextEncoder().encode(message.content!)) state = state && acceptor.step(state, byte);
+      expect(state, message.content!).toBeDefined();
+      expect(state!.complete).toBe(finish_reason === 'stop');
+    }
+  });
+
+  it('hold to a schema, in a stream too', async () => {
+    const response_format = { type: 'json_schema' as const, json_schema: { name: 'story', strict: true, schema } };
+    for (let seed = 0; seed < 4; seed++) {
+      const stream = client.chat.completions.stream({ model: MODEL, messages, seed, response_format });
+      const final = await stream.finalChatCompletion();
+      expect(final.choices[0]!.finish_reason).toBe('stop');
+      const value = JSON.parse(final.choices[0]!.message.content!) as Record<string, unknown>;
+      expect(Object.keys(value)).toEqual(['mood', 'friends', 'age']);
+      expect(['happy', 'sad']).toContain(value['mood']);
+      expect(Number.isInteger(value['age'])).toBe(true);
+    }
+  });
+
+  it('name what of a schema cannot be held to', async () => {
+    const json_schema = { name: 's', schema: { type: 'object', properties: { a: { type: 'string', pattern: 'x' } } } };
+    const asked = { model: MODEL, messages, response_format: { type: 'json_schema' as const, json_schema } };
+    await expect(client.chat.completions.create(asked)).rejects.toMatchObject({
+      status: 400,
+      param: 'response_format.json_schema.schema.properties.a.pattern',
+    });
+  });
+
+  it('call a tool that must be called', async () => {
+    const tools = [
+      { type: 'function' as const, function: { name: 'tell_mood', description: 'x', parameters: schema } },
+      { type: 'function' as const, function: { name: 'sleep' } },
+    ];
+    const choose = { type: 'function' as const, function: { name: 'tell_mood' } };
+    const answer = await client.chat.completions.create({
+      model: MODEL,
+      messages,
+      tools,
+      tool_choice: choose,
+      seed: 1,
+    });
+    const { message, finish_reason } = answer.choices[0]!;
+    expect(finish_reason).toBe('tool_calls');
+    expect(message.content).toBe(null);
+    const [call] = message.tool_calls!;
+    if (call?.type !== 'function') throw new Error('no function was called');
+    expect(call.function.name).toBe('tell_mood');
+    expect(JSON.parse(call.function.arguments)).toHaveProperty('mood');
+    const stream = client.chat.completions.stream({ model: MODEL, messages, tools, tool_choice: 'required', seed: 2 });
+    const final = await stream.finalChatCompletion();
+    expect(final.choices[0]!.finish_reason).toBe('tool_calls');
+    expect(final.choices[0]!.message.tool_calls).toHaveLength(1);
+  });
+});
+
+describe('embeddings', () => {
+  it('are of length 1, the same for the same text, and alike in both encodings', async () => {
+    const asked = { model: MODEL, input: ['Once upon a time', 'The dog ran', 'Once upon a time'] };
+    const packed = await client.embeddings.create(asked);
+    const plain = await client.embeddings.create({ ...asked, encoding_format: 'float' });
+    expect(packed.data.map(({ index }) => index)).toEqual([0, 1, 2]);
+    const [a, b, c] = packed.data.map(({ embedding }) => embedding);
+    expect(a).toHaveLength(64);
+    expect(a).toEqual(c);
+    expect(a).not.toEqual(b);
+    expect(Math.hypot(...a!)).toBeCloseTo(1, 5);
+    plain.data.forEach(({ embedding }, k) => {
+      embedding.forEach((value, at) => expect(value).toBeCloseTo(packed.data[k]!.embedding[at]!, 6));
+    });
+    expect(packed.usage.prompt_tokens).toBeGreaterThan(10);
     await idle();
   });
 });

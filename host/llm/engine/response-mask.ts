@@ -88,9 +88,11 @@ function grammarFor({ responseFormat, tools = [], toolChoice = 'auto' }: Format)
     : ANY_OBJECT;
 }
 
-/** A call as a JSON object. */
-function callGrammar({ name, parameters = { type: 'object' } }: ToolDefinition): Grammar {
-  const value = grammarOf(parameters, `tools.${name}.parameters`);
+/** A call as a JSON object. A tool without parameters takes none. */
+function callGrammar({ name, parameters }: ToolDefinition): Grammar {
+  const value: Grammar = parameters
+    ? grammarOf(parameters, `tools.${name}.parameters`)
+    : { kind: 'object', properties: [], rest: undefined };
   const properties = [
     { name: 'name', value: grammarOf({ const: name }, 'name'), required: true },
     { name: 'arguments', value, required: true },
