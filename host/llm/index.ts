@@ -7,6 +7,15 @@ export type {
   LanguageModelOptions,
   ModelUsage,
 } from './engine/engine.js';
+export type { Generation } from './engine/generation.js';
+export { createModelHost } from './engine/model-host.js';
+export type { HostedModel, ModelHost, ModelLease, ModelPlace } from './engine/model-host.js';
+export { browserKvStorage, fileKvStorage } from './kv/kv-store.js';
+export type { KvStorage } from './kv/kv-store.js';
+export { kvBlockBytes } from './kv/kv-memory.js';
+export type { KvPlan } from './kv/kv-memory.js';
+export type { KvFormat } from '../kernels/kv/index.js';
+export type { WeightStash } from './model/decoder-weights.js';
 export type { SamplingOptions, TokenMask } from './engine/sampler.js';
 export type * from './engine/text-engine.js';
 export { bytesSource, fileSource, urlSource } from './byte-source.js';

@@ -150,7 +150,7 @@ describe('a pool', () => {
   });
 
   it('gives way to what the device has, and goes on with less', async () => {
-    const small = await createWasmDevice({ threads: 1, memoryBytes: 6 * 2 ** 20 });
+    const small = await createWasmDevice({ threads: 1, memoryBudget: 6 * 2 ** 20 });
     const model = await openLanguageModel(bytesSource(file), {
       device: small,
       kv: 'f32',

@@ -9,7 +9,7 @@ import { createBlockPool } from '../kv/block-pool.js';
 import { createKvMemory, type KvPlan } from '../kv/kv-memory.js';
 import { createKvStore, type KvStorage } from '../kv/kv-store.js';
 import type { DecoderConfig } from '../model/decoder-config.js';
-import { loadDecoderWeights } from '../model/decoder-weights.js';
+import { loadDecoderWeights, type WeightStash } from '../model/decoder-weights.js';
 import { createDecoder } from '../model/decoder.js';
 import { openGguf, type ModelFile } from '../model/model-file.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
@@ -36,6 +36,8 @@ export interface LanguageModelOptions extends LongCallOptions {
   readonly mostBlocks?: number;
   /** How keys and values are packed: 'f32' (default), 'f16', 'int8', 'int4', or one of them for each layer. */
   readonly kv?: KvPlan;
+  /** Weights that `park` of the same model gave, which are then not read from the file. */
+  readonly stash?: WeightStash;
   /** Bytes of host memory for keys and values of requests that had to make room. Default 256 MiB. */
   readonly hostBytes?: number;
   /** Where they go beyond that: `fileKvStorage` or `browserKvStorage`. */
@@ -75,6 +77,8 @@ export interface LanguageModel extends TextEngine {
   readonly context: number;
   /** `running` are the requests under way, `reusedTokens` the prompt tokens that were found in the pool instead of being computed. */
   readonly usage: ModelUsage;
+  /** Bytes of weights on the device. */
+  readonly weightBytes: number;
   /**
    * Tokens as they come. Leaving the loop, or the signal, ends the request and frees its blocks. Who takes no tokens gets no further ones computed.
    * @throws TuttiError INPUT_INVALID for a prompt that leaves no room in the context or holds unknown tokens; OPTION_INVALID; ABORTED; DeviceLostError
@@ -94,6 +98,8 @@ export interface LanguageModel extends TextEngine {
    * @throws MemoryRefusedError when the device has no room for more; TuttiError LIMIT_EXCEEDED when more are set aside than there are to be
    */
   resizeKv(blocks: number): Promise<void>;
+  /** Closes it, its weights kept in host memory: `stash` of `openLanguageModel` loads them again faster than the file. */
+  park(): Promise<WeightStash>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -157,12 +163,19 @@ export async function openLanguageModel(
   };
   const passes = { decoder, pool, tails, config, limits, context, between: loop.between };
 
+  function free(): void {
+    decoder.release();
+    memory.release();
+    weights.release();
+  }
+
   const model: LanguageModel = {
     name: config.name,
     config,
     tokenizer,
     context,
     chat: render !== undefined,
+    weightBytes: weights.bytes,
     get usage() {
       const { reused, computed, evictions, kept, restored } = loop.counts;
       return {
@@ -199,13 +212,19 @@ export async function openLanguageModel(
         signal,
       );
     },
+    async park() {
+      if (closed) throw closedError();
+      closed = true;
+      await loop.close(closedError());
+      const stash = await weights.stash();
+      free();
+      return stash;
+    },
     async close() {
       if (closed) return;
       closed = true;
       await loop.close(closedError());
-      decoder.release();
-      memory.release();
-      weights.release();
+      free();
     },
     [Symbol.asyncDispose]: () => model.close(),
   };

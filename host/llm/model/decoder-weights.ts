@@ -42,8 +42,13 @@ export interface DecoderWeights {
   readonly output: Matrix;
   /** Bytes on the device. */
   readonly bytes: number;
+  /** Reads them back, to be loaded again without the file. */
+  stash(): Promise<WeightStash>;
   release(): void;
 }
+
+/** Weights as they lie on a device, by the names of their tensors, in host memory. */
+export type WeightStash = ReadonlyMap<string, Uint8Array>;
 
 /** Bytes that `loadDecoderWeights` will ask for, near enough to plan with. */
 export function decoderWeightBytes({ tensors }: ModelFile): number {
@@ -51,17 +56,18 @@ export function decoderWeightBytes({ tensors }: ModelFile): number {
 }
 
 /**
- * Reads the tensors one by one.
+ * Reads the tensors one by one, or takes them from `stash`.
  * @throws TuttiError FILE_INVALID naming the tensor that is missing, has the wrong shape or a type that cannot be run; MemoryRefusedError. Nothing stays
  *   allocated then.
  */
 export async function loadDecoderWeights(
   device: Device,
   { name: file, config, tensors }: ModelFile,
-  { signal, onProgress }: LongCallOptions = {},
+  { signal, onProgress, stash }: LongCallOptions & { readonly stash?: WeightStash | undefined } = {},
 ): Promise<DecoderWeights> {
   const { layers, width, heads, kvHeads, headSize, feedForward, vocabulary } = config;
   const held: DeviceBuffer[] = [];
+  const names: string[] = [];
   const total = tensorCount(config, tensors.has('output.weight'));
   const find = (name: string, ...shape: readonly number[]): ModelTensor => {
     throwIfAborted(signal, `loading ${file}`);
@@ -78,18 +84,20 @@ export async function loadDecoderWeights(
   const keep = (name: string, data: ArrayBufferView): DeviceBuffer => {
     const buffer = device.allocate(data.byteLength, `${config.name} ${name}`);
     held.push(buffer);
+    names.push(name);
     device.write(buffer, data);
     onProgress?.({ done: held.length, total, what: name });
     return buffer;
   };
   const vector = async (name: string, length: number): Promise<DeviceBuffer> => {
     const tensor = find(name, length);
-    return keep(name, dequantise(tensor, await tensor.read()));
+    return keep(name, stash?.get(name) ?? dequantise(tensor, await tensor.read()));
   };
   const matrix = async (name: string, outer: number, inner: number): Promise<Matrix> => {
     const tensor = find(name, outer, inner);
     const format = formatOf(tensor);
-    return { buffer: keep(name, packMatrix(tensor, await tensor.read())), format, inner, outer };
+    const words = stash?.get(name) ?? packMatrix(tensor, await tensor.read());
+    return { buffer: keep(name, words), format, inner, outer };
   };
   try {
     const embedding = await matrix('token_embd.weight', vocabulary, width);
@@ -127,6 +135,11 @@ export async function loadDecoderWeights(
     return {
       ...{ embedding, outputNorm, output, layers: all },
       bytes: held.reduce((sum, { bytes }) => sum + bytes, 0),
+      async stash() {
+        const all = new Map<string, Uint8Array>();
+        for (const [k, buffer] of held.entries()) all.set(names[k]!, new Uint8Array(await device.read(buffer)));
+        return all;
+      },
       release: () => held.forEach((buffer) => buffer.release()),
     };
   } catch (error) {
