@@ -26,6 +26,8 @@ export { readGguf } from './gguf/read-gguf.js';
 export type { GgufHeader, GgufMetadata, GgufNumbers, GgufTensor, GgufTensorType, GgufValue } from './gguf/types.js';
 export { tokenizerOf } from './tokenizer/from-gguf.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer/tokenizer.js';
+export { conversationWriter, renderChat } from './tokenizer/chat-template.js';
+export type { ChatTemplateInput } from './tokenizer/chat-template.js';
 export type { Vocabulary } from './tokenizer/vocabulary.js';
 export { openGguf } from './model/model-file.js';
 export type { ModelFile, ModelTensor } from './model/model-file.js';
