@@ -1,5 +1,6 @@
 /** The routes, whatever carries them: a function from Request to Response. */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
@@ -63,11 +64,16 @@ interface Variables {
   /** The log is written when the stream is at its end. */
   streaming: boolean;
 }
-type Exchange = Context<{ Variables: Variables }>;
+/** What carries the routes may be Node's server, whose connections can be ended. */
+interface Env {
+  Variables: Variables;
+  Bindings: { readonly outgoing: { destroy(): unknown } };
+}
+type Exchange = Context<Env>;
 
-export function createApp(parts: AppParts): Hono<{ Variables: Variables }> {
+export function createApp(parts: AppParts): Hono<Env> {
   const { models, admission, metrics, limits } = parts;
-  const app = new Hono<{ Variables: Variables }>();
+  const app = new Hono<Env>();
   const digests = parts.apiKeys.map(digest);
 
   const finished = (c: Exchange, status: number): void => {
@@ -162,6 +168,8 @@ export function createApp(parts: AppParts): Hono<{ Variables: Variables }> {
   /** Everything that a request holds while it is under way; `end` gives it back. */
   async function begin(c: Exchange, places: number): Promise<{ stopping: AbortController; end: () => void }> {
     const stopping = new AbortController();
+    // Each of many answers listens.
+    setMaxListeners(0, stopping.signal);
     const { signal } = c.req.raw;
     const left = (): void => stopping.abort(new ApiError(499, 'the client left'));
     if (signal.aborted) left();
@@ -223,6 +231,7 @@ export function createApp(parts: AppParts): Hono<{ Variables: Variables }> {
       c.set('streaming', true);
       const stream = eventStream(resumed(first, list), {
         stallMs: limits.stallMs,
+        drop: c.env?.outgoing && (() => c.env.outgoing.destroy()),
         onCut(why) {
           metrics.cut(why);
           stopping.abort(new ApiError(499, why === 'client' ? 'the client left' : 'the client does not read'));

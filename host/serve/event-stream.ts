@@ -8,6 +8,8 @@ export interface EventStreamOptions {
   readonly stallMs: number;
   /** The client left (undefined) or read nothing for too long. */
   onCut(why: 'client' | 'stalled'): void;
+  /** Ends the connection; the stream fails instead where there is none of its own. */
+  readonly drop?: (() => void) | undefined;
   /** What is told to the client when `events` fails: the stream has begun, so there is no status any more. */
   failed(error: unknown): object;
   /** Once, in any case. */
@@ -16,7 +18,7 @@ export interface EventStreamOptions {
 
 export function eventStream(
   events: AsyncGenerator<object, void, undefined>,
-  { stallMs, onCut, failed, onEnd }: EventStreamOptions,
+  { stallMs, onCut, drop, failed, onEnd }: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   const bytes = (event: object): Uint8Array => encoder.encode(`data: ${JSON.stringify(event)}\n\n`);
@@ -43,9 +45,10 @@ export function eventStream(
           controller.enqueue(bytes(next.value));
           timer = setTimeout(() => {
             onCut('stalled');
-            controller.error(new Error('the client does not read'));
-            void settled(events);
             end();
+            void settled(events);
+            if (drop) drop();
+            else controller.error(new Error('the client does not read'));
           }, stallMs);
         } catch (error) {
           if (ended) return;
