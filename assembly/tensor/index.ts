@@ -1,6 +1,7 @@
 // Dense kernels of transformers. See docs/kernels.md for their contract.
 export { runCommands } from '../commands';
 export { addRows } from './add_rows';
+export { argmaxRows } from './argmax_rows';
 export { capRows } from './cap_rows';
 export { gatedRows } from './gated_rows';
 export { gatherRows } from './gather_rows';

@@ -139,6 +139,19 @@ const addRows: Maker = (d) => {
   };
 };
 
+const argmaxRows: Maker = (d) => {
+  const [rows, width] = [d.int(1, 5), d.int(1, 900)];
+  // Few values, so that there are ties.
+  const x = new Float32Array(rows * width).map(() => (d.chance(0.5) ? d.int(-4, 4) : d.float(-4, 4)));
+  if (d.chance(0.1)) x.fill(-Infinity, 0, width);
+  return {
+    name: 'argmaxRows',
+    kernel: tensor.argmaxRows.body,
+    scalars: [rows, width],
+    buffers: [x, words(d, rows, 0, 9)],
+  };
+};
+
 const capRows: Maker = (d) => {
   const count = d.int(1, 400);
   return {
@@ -151,7 +164,7 @@ const capRows: Maker = (d) => {
 };
 
 export const tensorCases: Readonly<Record<string, Maker>> = {
-  ...{ gatherRows, rmsNormF32, ropeRows, gatedRows, addRows, capRows, quantiseRows },
+  ...{ gatherRows, rmsNormF32, ropeRows, gatedRows, addRows, argmaxRows, capRows, quantiseRows },
   matmulF32: floatMatmul('f32', tensor.matmulF32),
   matmulF16: floatMatmul('f16', tensor.matmulF16),
   matmulBf16: floatMatmul('bf16', tensor.matmulBf16),

@@ -12,6 +12,9 @@ import type { Decoder } from '../model/decoder.js';
 import { planIteration } from './plan-iteration.js';
 import { nextTurn } from './turn.js';
 
+/** Logits, or only the likeliest token where every sequence of an iteration is greedy: logits are not read back then. */
+export type AfterToken = { readonly logits: Float32Array } | { readonly best: number };
+
 export interface SequenceInput {
   /** Grows by what `output` appends. */
   readonly tokens: number[];
@@ -20,8 +23,10 @@ export interface SequenceInput {
   readonly reserve: number;
   /** Keys and values of its first `computed` tokens, from elsewhere. */
   readonly adopted?: { readonly computed: number; readonly wire: KvWire };
-  /** Logits after the last token: appends the next one. 'wait': nothing further before `goOn`. */
-  output(logits: Float32Array): 'next' | 'end' | 'wait';
+  /** It takes the likeliest token always, whatever else is in the logits. */
+  readonly greedy: boolean;
+  /** What comes after the last token: appends the next one. 'wait': nothing further before `goOn`. */
+  output(after: AfterToken): 'next' | 'end' | 'wait';
   failed(error: Error): void;
 }
 
@@ -300,15 +305,14 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       return;
     }
     const begun = performance.now();
-    const { rows, sampled, logits } = await runBatch(live);
+    const { rows, sampled, after } = await runBatch(live);
     if (rows >= 8) prefill.note(rows, performance.now() - begun);
     counts.computed += rows;
-    const { vocabulary } = decoder.config;
     sampled.forEach((s, k) => {
       if (s.ended) return;
       let next: 'next' | 'end' | 'wait';
       try {
-        next = s.input.output(logits.subarray(k * vocabulary, (k + 1) * vocabulary));
+        next = s.input.output(after(k));
       } catch (error) {
         // Its own affair: the others go on.
         fail(s, error instanceof Error ? error : new Error(String(error)));
@@ -320,7 +324,14 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     for (const s of sampled) if (s.waiting && !s.ended) await packAway(s);
   }
 
-  async function runBatch(parts: readonly Part[]): Promise<{ rows: number; sampled: State[]; logits: Float32Array }> {
+  interface Computed {
+    readonly rows: number;
+    readonly sampled: readonly State[];
+    /** Of the k-th of `sampled`. */
+    readonly after: (k: number) => AfterToken;
+  }
+
+  async function runBatch(parts: readonly Part[]): Promise<Computed> {
     const tokens: number[] = [];
     const positions: number[] = [];
     const sequences: number[] = [];
@@ -345,12 +356,20 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       }
     });
     const list = (numbers: readonly number[]): Uint32Array => Uint32Array.from(numbers);
-    const running = decoder.run({
+    const batch = {
       ...{ tokens: list(tokens), positions: list(positions), sequences: list(sequences), slots: list(slots) },
       ...{ outputs: list(outputs), packs, tables: parts.map(({ s }) => s.blocks.slice()) },
-    });
+    };
+    const greedy = sampled.every((s) => s.input.greedy);
+    const running = greedy ? decoder.best(batch) : decoder.run(batch);
     try {
-      return { rows: tokens.length, sampled, logits: await running };
+      const result = await running;
+      const { vocabulary } = decoder.config;
+      const after = (k: number): AfterToken =>
+        result instanceof Uint32Array
+          ? { best: result[k]! }
+          : { logits: result.subarray(k * vocabulary, (k + 1) * vocabulary) };
+      return { rows: tokens.length, sampled, after };
     } finally {
       for (const { s, tails: own } of parts) {
         // The last one goes on being filled, the others are packed.

@@ -51,7 +51,10 @@ export function startGeneration(
   const prompt = from?.prompt ?? tokens.length;
   const last = Math.min(context, prompt + maxTokens);
   const top = logprobs || topLogprobs > 0 ? topLogprobs : undefined;
-  const sampler = createSampler(options, options.mask ?? room.masks(options));
+  const mask = options.mask ?? room.masks(options);
+  const sampler = createSampler(options, mask);
+  const { temperature = 0, topK = 0, repetitionPenalty = 1 } = options;
+  const greedy = (temperature === 0 || topK === 1) && repetitionPenalty === 1 && !mask && top === undefined;
   const answer = answerText(tokenizer, stop);
   const ready: Omit<GeneratedToken, 'text'>[] = [];
   let taken = 0;
@@ -66,10 +69,14 @@ export function startGeneration(
   const input: SequenceInput = {
     ...{ tokens, priority, reserve: options.reserveBlocks ?? 0 },
     ...(from && { adopted: { computed: from.computed, wire: from.wire } }),
-    output(row) {
-      const token = sampler.next(row, tokens);
+    greedy,
+    output(after) {
+      const token = 'best' in after ? after.best : sampler.next(after.logits, tokens);
       tokens.push(token);
-      ready.push({ token, ...(top !== undefined && logprobsOf(row, token, top)) });
+      ready.push({
+        token,
+        ...(top !== undefined && 'logits' in after && logprobsOf(after.logits, token, top)),
+      });
       if (tokenizer.ends.has(token) || sampler.done) finish = 'stop';
       else if (tokens.length >= last) finish = 'length';
       wake();

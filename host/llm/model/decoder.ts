@@ -7,6 +7,7 @@ import { TuttiError } from '../../errors.js';
 import { NO_BLOCK } from '../../kernels/kv/index.js';
 import {
   addRows,
+  argmaxRows,
   capRows,
   gatedRows,
   gatherRows,
@@ -58,6 +59,8 @@ export interface Decoder {
   readonly size: DecoderSize;
   /** Logits [outputs][vocabulary]. */
   run(batch: DecoderBatch): Promise<Float32Array>;
+  /** The likeliest token after each of `outputs` instead: nothing else is read back. */
+  best(batch: DecoderBatch): Promise<Uint32Array>;
   /** Normalised final hidden states [rows][width] instead. */
   embed(batch: DecoderBatch): Promise<Float32Array>;
   warmup(): Promise<void>;
@@ -131,6 +134,7 @@ export function createDecoder(
     const packs = floats(2 * mostPacks, 'full blocks');
     const tables = floats(mostSequences * tableWidth, 'block tables');
     const outputs = floats(mostSequences, 'outputs');
+    const best = floats(mostSequences, 'likeliest tokens');
 
     // Lists are kept: a device recognises them, and a decoder has few different sizes of batch.
     const lists = new Map<string, readonly KernelCall[]>();
@@ -228,11 +232,16 @@ export function createDecoder(
       ];
     }
 
-    /** `outputRows` undefined: normalised hidden states of all rows. */
-    function listOf(rows: number, outputRows: number | undefined, packCount: number): readonly KernelCall[] {
+    /** `outputRows` undefined: normalised hidden states of all rows. `greedy`: the likeliest tokens, too. */
+    function listOf(
+      rows: number,
+      outputRows: number | undefined,
+      packCount: number,
+      greedy = false,
+    ): readonly KernelCall[] {
       if (listsOf !== kv.generation) lists.clear();
       listsOf = kv.generation;
-      const key = `${rows} ${outputRows} ${packCount}`;
+      const key = `${rows} ${outputRows} ${packCount} ${greedy}`;
       let list = lists.get(key);
       if (list) return list;
       const calls = [gather(weights.embedding, tokens, x, rows, config.embeddingScale)];
@@ -247,6 +256,7 @@ export function createDecoder(
           ...(config.logitCap > 0
             ? [capRows({ x: logits, count: outputRows * vocabulary, cap: config.logitCap })]
             : []),
+          ...(greedy ? [argmaxRows({ x: logits, out: best, rows: outputRows, width: vocabulary })] : []),
         );
       }
       if (lists.size >= MOST_LISTS) lists.delete(lists.keys().next().value!);
@@ -301,6 +311,17 @@ export function createDecoder(
         const [data] = await Promise.all([device.read(logits, 0, 4 * outputRows * vocabulary), done]);
         return new Float32Array(data);
       },
+      async best(batch) {
+        const packCount = write(batch);
+        const outputRows = batch.outputs.length;
+        const done = device.run(listOf(batch.tokens.length, outputRows, packCount, true));
+        if (outputRows === 0) {
+          await done;
+          return new Uint32Array(0);
+        }
+        const [data] = await Promise.all([device.read(best, 0, 4 * outputRows), done]);
+        return new Uint32Array(data);
+      },
       async embed(batch) {
         const packCount = write(batch);
         const rows = batch.tokens.length;
@@ -309,7 +330,7 @@ export function createDecoder(
         return new Float32Array(data);
       },
       // Of the kernels that this decoder uses.
-      warmup: () => device.warmup([...new Set(listOf(1, 1, 1).map(({ kernel }) => kernel))]),
+      warmup: () => device.warmup([...new Set(listOf(1, 1, 1, true).map(({ kernel }) => kernel))]),
       release: () => held.forEach((buffer) => buffer.release()),
     };
   } catch (error) {
