@@ -3,6 +3,7 @@
  * object that is the whole answer (Llama 3), `[TOOL_CALLS]` and a JSON list (Mistral). What turns out to be none comes out as text.
  */
 import { randomBytes } from 'node:crypto';
+import { overlap } from '../llm/engine/answer-text.js';
 import type { ToolCall } from '../llm/engine/text-engine.js';
 
 export interface ToolCallReader {
@@ -138,11 +139,4 @@ function first(text: string, marks: readonly string[]): readonly [number, string
     if (at >= 0 && (best[1] === undefined || at < best[0])) best = [at, mark];
   }
   return best;
-}
-
-/** Length of the longest end of `text` that `mark` begins with. */
-function overlap(text: string, mark: string): number {
-  for (let length = Math.min(text.length, mark.length - 1); length > 0; length--)
-    if (text.endsWith(mark.slice(0, length))) return length;
-  return 0;
 }

@@ -1,6 +1,7 @@
 /** The tokens of a request: its prompt as it is, or its conversation through the model's chat template. */
 import { TuttiError } from '../../errors.js';
 import type { ModelFile } from '../model/model-file.js';
+import { conversationWriter } from '../tokenizer/chat-template.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { ChatMessage, TextRequest, ToolDefinition } from './text-engine.js';
 
@@ -10,10 +11,9 @@ export type ChatRenderer = (conversation: {
   readonly tools: readonly Readonly<Record<string, unknown>>[] | undefined;
 }) => string | Promise<string>;
 
-/** By the template of a model file; undefined where it has none. */
-export function chatRenderer({ chatTemplate }: Pick<ModelFile, 'chatTemplate'>): ChatRenderer | undefined {
-  if (chatTemplate === undefined) return undefined;
-  return undefined;
+/** By the template of a model file, or by the usual one of its vocabulary; undefined where there is neither. */
+export function chatRenderer(file: ModelFile): ChatRenderer | undefined {
+  return conversationWriter(file);
 }
 
 /** @throws TuttiError INPUT_INVALID when there is neither or both */
@@ -35,9 +35,17 @@ export async function promptTokens(
   if (prompt) return [...prompt];
   // A model without a template continues text: it gets what was said, one after the other.
   if (!render) return tokenizer.encode(messages!.map(({ content }) => content).join('\n'));
-  const text = await render({ messages: messages!.map(templateMessage), tools: tools?.map(templateTool) });
+  const text = await render(conversationOf(messages!, tools));
   const bos = tokenizer.bos === undefined ? '' : tokenizer.decode([tokenizer.bos], { special: true });
   return tokenizer.encode(text, { special: true, addBos: bos === '' || !text.startsWith(bos) });
+}
+
+/** A conversation in the words of templates. */
+export function conversationOf(
+  messages: readonly ChatMessage[],
+  tools: readonly ToolDefinition[] | undefined,
+): Parameters<ChatRenderer>[0] {
+  return { messages: messages.map(templateMessage), tools: tools?.map(templateTool) };
 }
 
 /** In the shape that templates are written for. Arguments are an object where they are one: templates print them as JSON. */
