@@ -221,6 +221,61 @@ describe('a pool', () => {
   });
 });
 
+describe('an answer', () => {
+  const ask: GenerateOptions = { prompt: 'Once upon a time there was', maxTokens: 70, temperature: 1, seed: 3 };
+
+  it('forks: what there is of it is shared, and each goes its own way', async () => {
+    const model = await opened({ kv: 'int8' });
+    const expected = await textOf(model, ask);
+    const { computedTokens } = model.usage;
+    const first = await model.open(ask);
+    let text = '';
+    let seen = 0;
+    const forks: Promise<string>[] = [];
+    for await (const token of first) {
+      text += token.text;
+      if (++seen !== 30) continue;
+      for (const seed of [3, 4, 5]) {
+        const fork = await first.fork({ seed });
+        const before = text;
+        forks.push(
+          (async () => {
+            let rest = before;
+            for await (const next of fork) rest += next.text;
+            return rest;
+          })(),
+        );
+      }
+    }
+    expect(text).toBe(expected);
+    const texts = await Promise.all(forks);
+    // The same seed draws the same; others differ, from a common beginning.
+    expect(texts[0]).toBe(expected);
+    expect(new Set(texts).size).toBe(3);
+    // Nobody computed the beginning again: 30 tokens and the prompt, at least.
+    expect(model.usage.computedTokens - computedTokens).toBeLessThan(4 * 70 - 2 * 30);
+    expect(model.usage).toMatchObject({ usedBlocks: 0, running: 0 });
+    await model.close();
+  });
+
+  it('goes on where keys and values are packed in another way, nearly the same', async () => {
+    const [here, there] = [await opened({ kv: 'f32' }), await opened({ kv: mixed })];
+    const generation = await here.open({ prompt: [1], maxTokens: 60 });
+    let text = '';
+    let seen = 0;
+    let bytes = new Uint8Array(0);
+    for await (const token of generation) {
+      text += token.text;
+      if (++seen === 40) bytes = new Uint8Array(await generation.detach());
+    }
+    expect(() => there.adopt(bytes)).toThrow(/plan/);
+    for await (const token of there.adopt(bytes, { repack: true })) text += token.text;
+    expect(golden.startsWith(text)).toBe(true);
+    expect(there.usage.computedTokens).toBeLessThan(30);
+    await Promise.all([here.close(), there.close()]);
+  });
+});
+
 describe('a snapshot', () => {
   it('is refused when it is damaged or of another engine', async () => {
     const [model, other] = [await opened({ kv: 'int8' }), await opened({ kv: 'int4' })];

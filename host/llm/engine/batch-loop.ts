@@ -48,6 +48,11 @@ export interface BatchLoop {
   pause(sequence: Sequence): Promise<void>;
   /** Pauses it and gives its keys and values away; it has ended here then. */
   detach(sequence: Sequence): Promise<{ readonly computed: number; readonly wire: KvWire }>;
+  /**
+   * Calls `start` between two iterations; the sequence that it attaches has come as far as this one: packed blocks are shared, the block that is being filled is
+   * copied. Where there is no room for that, it computes what it needs.
+   */
+  fork<T>(sequence: Sequence, start: (attach: (input: SequenceInput) => Sequence) => T): Promise<T>;
   /** More blocks for a sequence, or fewer (negative). False when there are not so many. */
   reserve(sequence: Sequence, blocks: number): boolean;
   /** Changes the pool's size, packing sequences away when it has to. */
@@ -91,7 +96,7 @@ interface State extends Sequence {
   reserve: number;
   reserved: number;
   /** Keys and values that wait elsewhere. */
-  away: { readonly ticket: KvTicket; readonly blocks: number; readonly tails: number } | undefined;
+  away: { readonly ticket: KvTicket; readonly wire: Omit<KvWire, 'data'> } | undefined;
   /** Out of the iterations: nobody takes its tokens, or it was paused. */
   waiting: boolean;
   ended: boolean;
@@ -180,7 +185,7 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       const wire = await takeAway(s);
       const ticket = s.ended ? undefined : await store.keep(wire.data);
       if (s.ended) return void (await ticket?.drop());
-      s.away = { ticket: ticket!, blocks: wire.blocks, tails: wire.tails };
+      s.away = { ticket: ticket!, wire: { plan: wire.plan, blocks: wire.blocks, tails: wire.tails } };
       counts.kept++;
     } else {
       s.computed = 0;
@@ -196,16 +201,16 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       reuse(s);
       return true;
     }
-    const { ticket, blocks, tails: tailCount } = s.away;
-    const mine = allocate(s, blocks);
+    const { ticket, wire: rest } = s.away;
+    const mine = allocate(s, rest.blocks);
     if (!mine) {
       giveBack(s);
       return false;
     }
     s.blocks = mine;
-    if (tailCount > 0) s.tail = tails.allocate(1)![0]!;
+    if (rest.tails > 0) s.tail = tails.allocate(1)![0]!;
     s.away = undefined;
-    const wire = { data: await ticket.take(), blocks, tails: tailCount };
+    const wire = { data: await ticket.take(), ...rest };
     if (s.ended) return false;
     await kv.put(wire, s.blocks, s.tail === undefined ? [] : [s.tail]);
     counts.restored++;
@@ -436,6 +441,26 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     });
   }
 
+  function add(input: SequenceInput): State {
+    const { adopted } = input;
+    const s: State = {
+      ...{ id: nextId++, input, reused: 0, computed: adopted?.computed ?? 0, blocks: [], contents: [] },
+      ...{ tail: undefined, reserve: input.reserve, reserved: 0, away: undefined, waiting: false, ended: false },
+    };
+    if (adopted) {
+      const { data, ...wire } = adopted.wire;
+      let kept: Uint8Array | undefined = data;
+      const take = (): Promise<Uint8Array> => {
+        const had = kept!;
+        kept = undefined;
+        return Promise.resolve(had);
+      };
+      s.away = { ticket: { bytes: data.byteLength, take, drop: () => Promise.resolve() }, wire };
+    }
+    states.set(s.id, s);
+    return s;
+  }
+
   const ended = (): TuttiError =>
     new TuttiError('INPUT_INVALID', 'the sequence has ended; only one that is under way can be paused or moved', {
       where: 'sequence',
@@ -447,25 +472,7 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       return states.size;
     },
     add(input) {
-      const { adopted } = input;
-      const s: State = {
-        ...{ id: nextId++, input, reused: 0, computed: adopted?.computed ?? 0, blocks: [], contents: [] },
-        ...{ tail: undefined, reserve: input.reserve, reserved: 0, away: undefined, waiting: false, ended: false },
-      };
-      if (adopted) {
-        const { data, blocks, tails: tailCount } = adopted.wire;
-        let kept: Uint8Array | undefined = data;
-        const take = (): Promise<Uint8Array> => {
-          const had = kept!;
-          kept = undefined;
-          return Promise.resolve(had);
-        };
-        s.away = {
-          ticket: { bytes: data.byteLength, take, drop: () => Promise.resolve() },
-          ...{ blocks, tails: tailCount },
-        };
-      }
-      states.set(s.id, s);
+      const s = add(input);
       run();
       return s;
     },
@@ -492,12 +499,37 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
         if (!s) throw ended();
         s.waiting = true;
         let wire: KvWire;
-        if (s.away) wire = { data: await s.away.ticket.take(), blocks: s.away.blocks, tails: s.away.tails };
+        if (s.away) wire = { data: await s.away.ticket.take(), ...s.away.wire };
         else wire = await takeAway(s);
         s.away = undefined;
         const { computed } = s;
         end(s);
         return { computed, wire };
+      }),
+    fork: (sequence, start) =>
+      between(async () => {
+        const s = stateOf(sequence);
+        if (!s) throw ended();
+        let copied: readonly [number, number] | undefined;
+        const begun = start((input) => {
+          const other = add(input);
+          if (!isResident(s) || [...states.values()].filter(isResident).length >= limits.sequences) return other;
+          const tail = s.tail === undefined ? [] : tails.allocate(1);
+          if (!tail || !pool.reserve(other.reserve)) {
+            for (const block of tail ?? []) tails.release(block);
+            return other;
+          }
+          for (const block of s.blocks) pool.retain(block);
+          other.reserved = other.reserve;
+          other.blocks = s.blocks.slice();
+          other.contents = s.contents.slice();
+          other.computed = s.computed;
+          [other.tail] = tail;
+          if (s.tail !== undefined) copied = [s.tail, tail[0]!];
+          return other;
+        });
+        if (copied) await kv.copyTail(...copied);
+        return begun;
       }),
     reserve(sequence, blocks) {
       const s = stateOf(sequence);

@@ -87,10 +87,14 @@ export interface LanguageModel extends TextEngine {
   /** The same, with a handle to pause it or to move it to another engine. Whoever takes it reads it or ends it. */
   open(options: GenerateOptions): Promise<Generation>;
   /**
-   * Continues what `detach` of another engine gave away; `options` says what cannot be sent, as a signal.
-   * @throws TuttiError INPUT_INVALID for damaged bytes, or when model, plan or block size differ
+   * Continues what `detach` of another engine gave away; `options` says what cannot be sent, as a signal. With `repack`, keys and values that are packed
+   * in another way are packed again; without, the answer is the one that the other engine would have given, to the token.
+   * @throws TuttiError INPUT_INVALID for damaged bytes, or when model, block size or (without `repack`) plan differ
    */
-  adopt(snapshot: Uint8Array, options?: Pick<GenerateOptions, 'signal' | 'priority' | 'mask'>): Generation;
+  adopt(
+    snapshot: Uint8Array,
+    options?: Pick<GenerateOptions, 'signal' | 'priority' | 'mask'> & { readonly repack?: boolean },
+  ): Generation;
   /** Natural logarithms of the probabilities of a text's tokens but the first. @throws TuttiError INPUT_INVALID, ABORTED */
   score(text: string | readonly number[], options?: { readonly signal?: AbortSignal }): Promise<Float64Array>;
   /**
@@ -193,9 +197,9 @@ export async function openLanguageModel(
     async *generate(options) {
       yield* await model.open(options);
     },
-    adopt(bytes, options = {}) {
+    adopt(bytes, { repack = false, ...options } = {}) {
       if (closed) throw closedError();
-      const snapshot = decodeSnapshot(bytes, shape);
+      const snapshot = decodeSnapshot(bytes, shape, repack);
       const all = { ...(snapshot.options as GenerateOptions), ...options };
       return startGeneration(generations, all, snapshot.tokens, snapshot);
     },

@@ -2,9 +2,10 @@
 import { abortedError } from '../../errors.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { answerText } from './answer-text.js';
+import type { KvWire } from '../kv/kv-memory.js';
 import type { BatchLoop, Sequence, SequenceInput } from './batch-loop.js';
 import type { GeneratedToken, GenerateOptions } from './engine.js';
-import { createSampler, logprobsOf, type TokenMask } from './sampler.js';
+import { createSampler, logprobsOf, type SamplingOptions, type TokenMask } from './sampler.js';
 import type { Snapshot } from './snapshot.js';
 import type { FinishReason } from './text-engine.js';
 
@@ -20,6 +21,12 @@ export interface Generation extends AsyncIterable<GeneratedToken> {
    * @throws TuttiError INPUT_INVALID when it has ended
    */
   detach(): Promise<Uint8Array>;
+  /**
+   * A second answer that goes on from here with options of its own (a seed, most often): the prompt and what was answered so far, read or not, are not
+   * computed again.
+   * @throws TuttiError INPUT_INVALID when it has ended, OPTION_INVALID
+   */
+  fork(options?: SamplingOptions & { readonly signal?: AbortSignal }): Promise<Generation>;
   /** Ends it and frees what it holds. */
   end(): void;
 }
@@ -37,12 +44,18 @@ export interface GenerationRoom {
   encode(rest: Omit<Snapshot, 'shape'>): Uint8Array;
 }
 
+/** What there was of it elsewhere. */
+export interface Origin extends Omit<Snapshot, 'shape' | 'options' | 'wire' | 'tokens'> {
+  /** Missing where the sequence that it forks from is on the same device. */
+  readonly wire?: KvWire;
+}
+
 /** Starts it; `from` is what another engine had of it. @throws TuttiError OPTION_INVALID, ABORTED */
 export function startGeneration(
   room: GenerationRoom,
   options: GenerateOptions,
   given: readonly number[],
-  from?: Snapshot,
+  from?: Origin,
 ): Generation {
   const { loop, tokenizer, context } = room;
   const { signal, stop = [], priority = 0, maxTokens = Infinity, logprobs = false, topLogprobs = 0 } = options;
@@ -68,7 +81,7 @@ export function startGeneration(
   }
   const input: SequenceInput = {
     ...{ tokens, priority, reserve: options.reserveBlocks ?? 0 },
-    ...(from && { adopted: { computed: from.computed, wire: from.wire } }),
+    ...(from?.wire && { adopted: { computed: from.computed, wire: from.wire } }),
     greedy,
     output(after) {
       const token = 'best' in after ? after.best : sampler.next(after.logits, tokens);
@@ -149,6 +162,17 @@ export function startGeneration(
       // What cannot be sent is left out, and so is the prompt, which is in the tokens.
       const plain = { ...options, signal: undefined, mask: undefined, prompt: undefined, messages: undefined };
       return room.encode({ options: plain, tokens, prompt, taken, ready, computed, wire });
+    },
+    fork(changes = {}) {
+      // A mask of the caller's and a signal are for one request.
+      const own: Record<string, unknown> = { ...options };
+      delete own['mask'];
+      delete own['signal'];
+      return loop.fork(sequence, (attach) =>
+        startGeneration({ ...room, loop: { ...loop, add: attach } }, { ...own, ...changes }, tokens, {
+          ...{ prompt, taken, ready: ready.slice(), computed: 0 },
+        }),
+      );
     },
     end,
   };

@@ -4,7 +4,7 @@
  */
 import { crc32 } from '../../crc32.js';
 import { TuttiError } from '../../errors.js';
-import type { KvFormat } from '../../kernels/kv/index.js';
+import { KV_FORMATS, type KvFormat } from '../../kernels/kv/index.js';
 import type { KvWire } from '../kv/kv-memory.js';
 import type { DecoderConfig } from '../model/decoder-config.js';
 
@@ -58,8 +58,11 @@ export function encodeSnapshot({ wire, ...rest }: Snapshot): Uint8Array {
   return bytes;
 }
 
-/** @throws TuttiError INPUT_INVALID for anything that is not a whole snapshot, or one of an engine of another shape */
-export function decodeSnapshot(bytes: Uint8Array, shape: SnapshotShape): Snapshot {
+/**
+ * `repack`: its layers may be packed in another way.
+ * @throws TuttiError INPUT_INVALID for anything that is not a whole snapshot, or one of an engine of another shape
+ */
+export function decodeSnapshot(bytes: Uint8Array, shape: SnapshotShape, repack = false): Snapshot {
   const fail = (what: string, where = 'snapshot'): never => {
     throw new TuttiError('INPUT_INVALID', `the snapshot ${what}`, { where });
   };
@@ -99,11 +102,19 @@ export function decodeSnapshot(bytes: Uint8Array, shape: SnapshotShape): Snapsho
   if (!sound) fail('is damaged: its header makes no sense');
   for (const key of Object.keys(shape) as (keyof SnapshotShape)[]) {
     const [theirs, ours] = [JSON.stringify(header.shape[key]), JSON.stringify(shape[key])];
+    if (key === 'plan' && repack) continue;
     if (theirs !== ours) fail(`is of an engine whose ${key} is ${theirs}; here it is ${ours}`, key);
   }
   const full = Math.floor(header.computed / shape.blockSize);
   if (header.blocks !== full || header.tails !== Number(header.computed % shape.blockSize > 0))
     fail(`is damaged: ${header.computed} tokens are not in ${header.blocks} blocks and ${header.tails} tails`);
   const data = bytes.slice(FRONT + length, bytes.length - 4);
-  return { ...header, wire: { data, blocks: header.blocks, tails: header.tails } };
+  const { plan } = header.shape;
+  if (
+    !Array.isArray(plan) ||
+    plan.length !== shape.layers ||
+    !plan.every((format: KvFormat) => KV_FORMATS.includes(format))
+  )
+    fail('is damaged: its plan makes no sense');
+  return { ...header, wire: { plan, data, blocks: header.blocks, tails: header.tails } };
 }

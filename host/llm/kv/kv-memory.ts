@@ -6,18 +6,11 @@
 import type { Device, DeviceBuffer, KernelCall } from '../../device/device.js';
 import { TuttiError } from '../../errors.js';
 import {
-  attendF16,
-  attendF32,
-  attendInt4,
-  attendInt8,
   kvAppend,
   kvBlockWords,
+  kvFormatKernels,
   kvMoveBlocks,
   kvMoveWithin,
-  kvPackF16,
-  kvPackF32,
-  kvPackInt4,
-  kvPackInt8,
   type KvFormat,
 } from '../../kernels/kv/index.js';
 import type { DecoderConfig } from '../model/decoder-config.js';
@@ -53,8 +46,10 @@ export interface KvBatch {
   readonly tableWidth: number;
 }
 
-/** Blocks that were taken off a device: what another one of the same shape and plan can adopt. */
+/** Blocks that were taken off a device: what another one of the same shape can adopt. */
 export interface KvWire {
+  /** How its layers are packed. */
+  readonly plan: readonly KvFormat[];
   /** Layer by layer: packed blocks, then tail blocks. */
   readonly data: Uint8Array;
   readonly blocks: number;
@@ -75,10 +70,15 @@ export interface KvMemory {
   calls(layer: number, batch: KvBatch): readonly KernelCall[];
   /** Reads blocks in one go. */
   take(blocks: readonly number[], tails: readonly number[]): Promise<KvWire>;
-  /** Writes what `take` gave into other blocks. @throws TuttiError INPUT_INVALID when the data does not have the size of so many blocks */
+  /**
+   * Writes what `take` gave into other blocks; layers that were packed in another way are packed again, on the device.
+   * @throws TuttiError INPUT_INVALID when the data does not have the size of so many blocks
+   */
   put(wire: KvWire, blocks: readonly number[], tails: readonly number[]): Promise<void>;
   /** Copies packed blocks, [from, to] pairs in which no block comes twice. */
   move(pairs: readonly (readonly [number, number])[]): Promise<void>;
+  /** Copies one tail block to another. */
+  copyTail(from: number, to: number): Promise<void>;
   /**
    * More or fewer packed blocks; what is in the first `blocks` stays. Layer by layer, so that no more than one layer's pool exists twice.
    * @throws MemoryRefusedError when the device's budget has no room; the pool then has no more blocks than before, and no fewer than were asked for
@@ -87,18 +87,15 @@ export interface KvMemory {
   release(): void;
 }
 
-const PACK = { f32: kvPackF32, f16: kvPackF16, int8: kvPackInt8, int4: kvPackInt4 } as const;
-const ATTEND = { f32: attendF32, f16: attendF16, int8: attendInt8, int4: attendInt4 } as const;
-
 /** @throws TuttiError OPTION_INVALID for a plan of another number of layers */
 export function planOfLayers(plan: KvPlan, layers: number): readonly KvFormat[] {
   const formats = typeof plan === 'string' ? Array.from({ length: layers }, () => plan) : plan;
-  const unknown = formats.findIndex((format) => !(format in PACK));
+  const unknown = formats.findIndex((format) => !(format in kvFormatKernels));
   if (formats.length !== layers || unknown >= 0) {
     throw new TuttiError(
       'OPTION_INVALID',
       unknown >= 0
-        ? `kv names a format ${JSON.stringify(formats[unknown])}; ${Object.keys(PACK).join(', ')} exist`
+        ? `kv names a format ${JSON.stringify(formats[unknown])}; ${Object.keys(kvFormatKernels).join(', ')} exist`
         : `kv has ${formats.length} formats; the model has ${layers} layers`,
       { where: 'kv' },
     );
@@ -155,8 +152,31 @@ export function createKvMemory(device: Device, config: DecoderConfig, options: K
     device.write(buffer, Uint32Array.from(pairs.flat()));
     return buffer;
   };
-  const sizeOf = (packed: number, tail: number): number =>
-    4 * (words.reduce((sum, n) => sum + n * packed, 0) + layers * tail * tailWords);
+  const sizeOf = (packed: number, tail: number, of: readonly number[] = words): number =>
+    4 * (of.reduce((sum, n) => sum + n * packed, 0) + layers * tail * tailWords);
+
+  /** Blocks of another format into a layer's pool: unpacked to f32 and packed, without leaving the device. */
+  async function repack(layer: number, from: KvFormat, packed: Uint8Array, to: readonly number[]): Promise<void> {
+    const count = to.length;
+    const own: DeviceBuffer[] = [];
+    const temporary = (buffer: DeviceBuffer): DeviceBuffer => {
+      own.push(buffer);
+      return buffer;
+    };
+    try {
+      const source = temporary(allocate(packed.byteLength / 4, 'blocks of another format'));
+      const unpacked = temporary(allocate(count * tailWords, 'unpacked blocks'));
+      const straight = temporary(pairsBuffer(to.map((_, k) => [k, k] as const)));
+      const placed = temporary(pairsBuffer(to.map((id, k) => [k, id] as const)));
+      device.write(source, packed);
+      await device.run([
+        kvFormatKernels[from].unpack({ pool: source, pairs: straight, out: unpacked, count, ...shape }),
+        kvFormatKernels[plan[layer]!].pack({ tail: unpacked, pairs: placed, pool: pools[layer]!, count, ...shape }),
+      ]);
+    } finally {
+      own.forEach(drop);
+    }
+  }
 
   return {
     plan,
@@ -176,8 +196,8 @@ export function createKvMemory(device: Device, config: DecoderConfig, options: K
       const of = { kvHeads, headSize, blockSize };
       return [
         kvAppend({ k, v, slots, tail, rows: batch.rows, ...of, tailBlocks }),
-        ...(packCount > 0 ? [PACK[format]({ tail, pairs: packs, pool, count: packCount, ...of })] : []),
-        ATTEND[format]({
+        ...(packCount > 0 ? [kvFormatKernels[format].pack({ tail, pairs: packs, pool, count: packCount, ...of })] : []),
+        kvFormatKernels[format].attend({
           ...{ q, tail, pool, tables, sequences, positions, slots, out, rows: batch.rows, heads, ...of, tableWidth },
           ...{ window: windowOf(layer), scale, cap: config.scoreCap },
         }),
@@ -186,7 +206,7 @@ export function createKvMemory(device: Device, config: DecoderConfig, options: K
     async take(wanted, wantedTails) {
       const [n, m] = [wanted.length, wantedTails.length];
       const bytes = sizeOf(n, m);
-      if (bytes === 0) return { data: new Uint8Array(0), blocks: 0, tails: 0 };
+      if (bytes === 0) return { plan, data: new Uint8Array(0), blocks: 0, tails: 0 };
       // Gathered on the device, so that only what is wanted crosses over.
       const parts: DeviceBuffer[] = [];
       const lists: DeviceBuffer[] = [];
@@ -222,28 +242,33 @@ export function createKvMemory(device: Device, config: DecoderConfig, options: K
           data.set(new Uint8Array(part), at);
           at += part.byteLength;
         }
-        return { data, blocks: n, tails: m };
+        return { plan, data, blocks: n, tails: m };
       } finally {
         [...parts, ...lists].forEach(drop);
       }
     },
-    async put({ data }, given, givenTails) {
-      const need = sizeOf(given.length, givenTails.length);
+    async put({ data, plan: packedAs }, given, givenTails) {
+      const theirs = planOfLayers(packedAs, layers).map((format) => kvBlockWords(format, shape));
+      const need = sizeOf(given.length, givenTails.length, theirs);
       if (data.byteLength !== need) {
         throw new TuttiError(
           'INPUT_INVALID',
-          `${data.byteLength} B of keys and values for ${given.length} blocks and ${givenTails.length} tail blocks, which take ${need} B; they are of another model, plan or block size`,
+          `${data.byteLength} B of keys and values for ${given.length} blocks and ${givenTails.length} tail blocks, which take ${need} B; they are of another model or block size`,
           { where: 'wire', facts: { bytes: data.byteLength, need } },
         );
       }
-      if (need === 0) return;
       let at = 0;
       const bytesOf = (count: number): Uint8Array => data.subarray(at, (at += 4 * count));
       for (let layer = 0; layer < layers; layer++) {
-        for (const id of given) device.write(pools[layer]!, bytesOf(words[layer]!), 4 * id * words[layer]!);
+        const packed = bytesOf(given.length * theirs[layer]!);
+        if (packedAs[layer] !== plan[layer] && given.length > 0) await repack(layer, packedAs[layer]!, packed, given);
+        else
+          given.forEach((id, k) => {
+            const size = 4 * words[layer]!;
+            device.write(pools[layer]!, packed.subarray(k * size, (k + 1) * size), id * size);
+          });
         for (const id of givenTails) device.write(tails[layer]!, bytesOf(tailWords), 4 * id * tailWords);
       }
-      await Promise.resolve();
     },
     async move(pairs) {
       if (pairs.length === 0) return;
@@ -254,6 +279,14 @@ export function createKvMemory(device: Device, config: DecoderConfig, options: K
             kvMoveWithin({ pool, pairs: list, count: pairs.length, blockWords: words[layer]! }),
           ),
         );
+      } finally {
+        drop(list);
+      }
+    },
+    async copyTail(from, to) {
+      const list = pairsBuffer([[from, to]]);
+      try {
+        await device.run(tails.map((pool) => kvMoveWithin({ pool, pairs: list, count: 1, blockWords: tailWords })));
       } finally {
         drop(list);
       }
