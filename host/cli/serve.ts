@@ -21,11 +21,19 @@ export function register(program: Command): void {
   const command = program
     .command('serve')
     .description("serve language models over OpenAI's HTTP interface")
-    .option('--model <file...>', 'GGUF files, each FILE or NAME=FILE (default: the packaged stories260k)')
+    .option(
+      '--model <file...>',
+      'GGUF files or Hugging Face folders, each FILE or NAME=FILE (default: the packaged stories260k)',
+    )
+    .option(
+      '--upstream <url...>',
+      "servers with OpenAI's interface, whose models are served too: URL, or URL#MODEL for one (key in TUTTI_UPSTREAM_KEY)",
+    )
     .option('--device <kind>', 'wasm or webgpu', 'wasm')
     .option('--threads <count>', 'threads of the Wasm device (default: one per processor)', wholeNumber(1))
     .option('--context <tokens>', 'most tokens of a prompt and its answer', wholeNumber(2))
     .option('--blocks <count>', 'blocks of keys and values, 16 tokens each', wholeNumber(1))
+    .option('--kv <format>', 'how keys and values are packed: f32, f16, int8 or int4')
     .option('--port <number>', '0 takes any that is free', numberIn(0, 65_535), 8080)
     .option('--host <address>', 'address to listen on; other machines get in with 0.0.0.0', '127.0.0.1')
     .option(
@@ -60,7 +68,7 @@ export function register(program: Command): void {
           ...(!choice.quiet && { log: (request: AnsweredRequest) => err(`${line(request)}\n`) }),
         });
         const names = [...opened.models.keys()];
-        out(`${names.join(', ')} on ${opened.device} at ${server.url}/v1\n`);
+        out(`${names.join(', ')} on ${opened.place} at ${server.url}/v1\n`);
         if (apiKeys.length === 0 && choice.host !== '127.0.0.1')
           err(`${pc.yellow('note')}  whoever reaches ${choice.host} may use it; set TUTTI_API_KEY to ask for a key\n`);
         out(`try: ${curl(server.url, names[0]!, apiKeys.length > 0)}\n`);
