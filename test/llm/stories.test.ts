@@ -115,6 +115,19 @@ describe('requests side by side', () => {
     await model.close();
   });
 
+  it('compute a common beginning once, even when they come at the same time', async () => {
+    const model = await openLanguageModel(bytesSource(file), { device, batchTokens: 32 });
+    const prompt = 'Once upon a time, there was a little girl named Lily. She loved to play outside in the park. ';
+    const asked = (k: number): GenerateOptions => ({ prompt: prompt + ['', 'The dog', 'Tom'][k % 3]!, maxTokens: 10 });
+    const texts = await Promise.all(Array.from({ length: 9 }, (_, k) => textOf(model, asked(k))));
+    const { tokenizer, usage } = model;
+    for (let k = 0; k < 9; k++) expect(await textOf(model, asked(k))).toBe(texts[k]);
+    const whole = 16 * Math.floor(tokenizer.encode(prompt).length / 16);
+    expect(usage.reusedTokens).toBeGreaterThanOrEqual(8 * (whole - 16));
+    expect(usage.usedBlocks).toBe(0);
+    await model.close();
+  });
+
   it('end at a stop text, which they do not give away even in part', async () => {
     const model = await openLanguageModel(bytesSource(file), { device });
     for (const stop of ['Lily', ' little girl', '. She', 'l']) {

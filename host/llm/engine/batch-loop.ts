@@ -240,17 +240,34 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     return false;
   }
 
-  const planned = (): ReturnType<typeof planIteration> =>
-    planIteration(
-      [...states.values()]
-        .filter((s) => !s.waiting)
-        .map((s) => ({
-          ...{ id: s.id, priority: s.input.priority, arrival: s.id, tokens: s.input.tokens.length },
-          ...{ computed: s.computed, blocks: s.blocks.length, resident: isResident(s) },
-          reserved: isResident(s) ? s.reserved : s.reserve,
-        })),
+  /** `first` is computing what `s` begins with, or will: waiting for it is sooner than computing it twice. */
+  function comesFrom(first: State, s: State): boolean {
+    const most = Math.min(s.input.tokens.length - 1, first.input.tokens.length);
+    let common = 0;
+    while (common < most && s.input.tokens[common] === first.input.tokens[common]) common++;
+    return Math.floor(common / blockSize) * blockSize > first.computed;
+  }
+
+  function planned(): ReturnType<typeof planIteration> {
+    const order = [...states.values()]
+      .filter((s) => !s.waiting)
+      .sort((a, b) => b.input.priority - a.input.priority || a.id - b.id);
+    const computing: State[] = [];
+    const ready = order.filter((s) => {
+      const begins = !isResident(s) && !s.away;
+      if (begins && computing.some((first) => comesFrom(first, s))) return false;
+      if (s.input.tokens.length - s.computed > 1) computing.push(s);
+      return true;
+    });
+    return planIteration(
+      ready.map((s) => ({
+        ...{ id: s.id, priority: s.input.priority, arrival: s.id, tokens: s.input.tokens.length },
+        ...{ computed: s.computed, blocks: s.blocks.length, resident: isResident(s) },
+        reserved: isResident(s) ? s.reserved : s.reserve,
+      })),
       { ...limits, freeBlocks: pool.free },
     );
+  }
 
   /** One sequence's part of a batch: its blocks, its rows. */
   interface Part {
