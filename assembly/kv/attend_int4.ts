@@ -1,5 +1,5 @@
 // Blocks in int4: scales of keys go into the query, scales of values into the weights; both are rounded to 16 bits, so sums are exact.
-import { highHalves, lowHalves } from './half';
+import { gridScales, gridZeros } from './half';
 import {
   LOWEST,
   ONE_WHOLE,
@@ -30,15 +30,16 @@ import {
 let offset: f32 = 0;
 
 /** Query times scales of channels, rounded, into scratch; returns what 1 stands for. Quarters of a head are padded to whole vectors. */
-function roundQuery(q: usize, pairs: usize): f32 {
+function roundQuery(q: usize, grids: usize): f32 {
   const row = <usize>headSize << 2;
   let most = f32x4.splat(0);
   let offsets = most;
   for (let i: usize = 0; i < row; i += 16) {
     const x = v128.load(q + i);
-    const pair = v128.load(pairs + i);
-    most = f32x4.pmax(most, f32x4.abs(f32x4.mul(x, lowHalves(pair))));
-    offsets = f32x4.add(offsets, f32x4.mul(x, highHalves(pair)));
+    const grid = v128.load(grids + i);
+    const by = gridScales(grid);
+    most = f32x4.pmax(most, f32x4.abs(f32x4.mul(x, by)));
+    offsets = f32x4.add(offsets, f32x4.mul(x, f32x4.mul(by, gridZeros(grid))));
   }
   offset = sumOf(offsets);
   const largest = highestOf(most);
@@ -50,15 +51,15 @@ function roundQuery(q: usize, pairs: usize): f32 {
     memory.fill(roundedQuery, 0, <usize>padded << 3);
     for (let c = 0; c < headSize; c += 2) {
       const i = <usize>c << 2;
-      const x = f32x4.mul(v128.load64_zero(q + i), lowHalves(v128.load64_zero(pairs + i)));
+      const x = f32x4.mul(v128.load64_zero(q + i), gridScales(v128.load64_zero(grids + i)));
       const whole = rounded(f32x4.mul(x, inverse));
       const n = c / quarter;
       v128.store32_lane(roundedQuery + (<usize>(n * padded + c - n * quarter) << 1), i16x8.narrow_i32x4_s(whole, whole), 0);
     }
   } else {
     for (let i: usize = 0; i < row; i += 32) {
-      const a = f32x4.mul(v128.load(q + i), lowHalves(v128.load(pairs + i)));
-      const b = f32x4.mul(v128.load(q + i, 16), lowHalves(v128.load(pairs + i, 16)));
+      const a = f32x4.mul(v128.load(q + i), gridScales(v128.load(grids + i)));
+      const b = f32x4.mul(v128.load(q + i, 16), gridScales(v128.load(grids + i, 16)));
       const whole = i16x8.narrow_i32x4_s(rounded(f32x4.mul(a, inverse)), rounded(f32x4.mul(b, inverse)));
       v128.store(roundedQuery + (i >> 1), whole);
     }
@@ -89,7 +90,7 @@ export function attendInt4Block(block: usize, kvHead: i32, query: usize, out: us
   const keys = block + keysAt(INT4, kvHeads, headSize, blockSize) + <usize>(kvHead * blockSize) * row;
   const unit = f32x4.splat(roundQuery(query, block + (<usize>(kvHead * headSize) << 2)));
   const offsets = f32x4.splat(offset);
-  const by = f32x4.splat(scale);
+  const scaling = f32x4.splat(scale);
   const padded = <usize>(((headSize >> 2) + 7) & ~7) << 1;
   const last = blockSize - 1;
   let most = f32x4.splat(LOWEST);
@@ -113,14 +114,14 @@ export function attendInt4Block(block: usize, kvHead: i32, query: usize, out: us
       d = products(d, k3 + i, q0, q1, q2, q3);
     }
     const dots = f32x4.convert_i32x4_s(wholeSumsOf(a, b, c, d));
-    most = putScores(f32x4.mul(f32x4.add(f32x4.mul(dots, unit), offsets), by), j, from, blockSize, most);
+    most = putScores(f32x4.mul(f32x4.add(f32x4.mul(dots, unit), offsets), scaling), j, from, blockSize, most);
   }
 
   // Weights, and their products with the tokens' scales and minima.
   const highest = highestOf(most);
   const top = f32x4.splat(highest);
   const group = kvHead / headsPerGroup(kvHeads, headSize);
-  const pairs = block + valueScalesAt(INT4, kvHeads, headSize) + (<usize>(group * blockSize) << 2);
+  const grids = block + valueScalesAt(INT4, kvHeads, headSize) + (<usize>(group * blockSize) << 2);
   let sums = f32x4.splat(0);
   let minima = sums;
   most = sums;
@@ -129,11 +130,12 @@ export function attendInt4Block(block: usize, kvHead: i32, query: usize, out: us
     const s = v128.load(at);
     const attended = f32x4.gt(s, f32x4.splat(LOWEST));
     const e = v128.and(expLanes(f32x4.sub(s, top)), attended);
-    const pair = v128.load(pairs + (<usize>j << 2));
+    const grid = v128.load(grids + (<usize>j << 2));
+    const by = gridScales(grid);
     // Behind the last token lie other words, which may be no numbers.
-    const scaled = v128.and(f32x4.mul(e, lowHalves(pair)), attended);
+    const scaled = v128.and(f32x4.mul(e, by), attended);
     sums = f32x4.add(sums, e);
-    minima = f32x4.add(minima, v128.and(f32x4.mul(e, highHalves(pair)), attended));
+    minima = f32x4.add(minima, v128.and(f32x4.mul(e, f32x4.mul(by, gridZeros(grid))), attended));
     most = f32x4.pmax(most, scaled);
     v128.store(at, scaled);
   }

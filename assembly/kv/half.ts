@@ -10,6 +10,7 @@ const QUANTUM: i32 = 10 << 23;
 /** 2^23, above which numbers are whole. */
 const WHOLES: f32 = 8388608;
 const TO_F32: f32 = reinterpret<f32>((127 + 112) << 23);
+const FROM_F32: f32 = reinterpret<f32>((127 - 112) << 23);
 
 /** Bits of the nearest halves, one to a lane of 32 bits. */
 // @ts-ignore: decorator
@@ -22,18 +23,6 @@ export function halfLanes(x: v128): v128 {
   return v128.or(bits, v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000)));
 }
 
-/** Numbers of the halves in the low 16 bits of the lanes. */
-// @ts-ignore: decorator
-@inline
-export function lowHalves(words: v128): v128 {
-  return shifted(i32x4.shr_s(i32x4.shl(words, 16), 3));
-}
-/** Of those in the high 16 bits. */
-// @ts-ignore: decorator
-@inline
-export function highHalves(words: v128): v128 {
-  return shifted(i32x4.shr_s(words, 3));
-}
 /** Of 8 bytes: four halves. */
 // @ts-ignore: decorator
 @inline
@@ -46,49 +35,45 @@ function shifted(bits: v128): v128 {
   return f32x4.mul(v128.and(bits, i32x4.splat(0x8fffe000)), f32x4.splat(TO_F32));
 }
 
-// Scales and minima of int4: the minimum rounded down, the scale up.
+// Grids of int4: multiples of a scale, a half in the low 16 bits of a word, from zero times it on, a whole number in the high ones.
 
-/** The largest halves that are at most x, as numbers. */
+const OF_RANGE: f32 = <f32>((<f64>1 + <f64>1 / 512) / 15);
+const OF_SIZE: f32 = <f32>((<f64>1 + <f64>1 / 512) / 32768);
+
+/** The scales of grids that cover low .. high: halves, rounded up. */
 // @ts-ignore: decorator
 @inline
-export function halvesBelow(x: v128): v128 {
-  const clamped = f32x4.pmin(f32x4.splat(LARGEST), f32x4.pmax(f32x4.splat(-LARGEST), x));
-  const power = powerOf(clamped);
-  const multiple = f32x4.floor(f32x4.mul(clamped, i32x4.sub(i32x4.splat(INVERSE), power)));
-  return f32x4.mul(multiple, i32x4.sub(power, i32x4.splat(QUANTUM)));
-}
-/** The smallest halves that are at least x, which is not negative. */
-// @ts-ignore: decorator
-@inline
-export function halvesAbove(x: v128): v128 {
-  const clamped = f32x4.pmin(f32x4.splat(LARGEST), x);
-  const power = powerOf(clamped);
+export function scalesOver(low: v128, high: v128): v128 {
+  const size = f32x4.mul(f32x4.pmax(f32x4.abs(low), f32x4.abs(high)), f32x4.splat(OF_SIZE));
+  const wish = f32x4.pmax(f32x4.mul(f32x4.sub(high, low), f32x4.splat(OF_RANGE)), size);
+  const clamped = f32x4.pmin(f32x4.splat(LARGEST), wish);
+  const power = i32x4.max_s(v128.and(clamped, i32x4.splat(POWER)), i32x4.splat(SMALLEST_POWER));
   const multiple = f32x4.ceil(f32x4.mul(clamped, i32x4.sub(i32x4.splat(INVERSE), power)));
   return f32x4.mul(multiple, i32x4.sub(power, i32x4.splat(QUANTUM)));
-}
-// @ts-ignore: decorator
-@inline
-function powerOf(x: v128): v128 {
-  return i32x4.max_s(v128.and(x, i32x4.splat(POWER)), i32x4.splat(SMALLEST_POWER));
-}
-
-/** Bits of numbers that are halves; 0 has no sign. */
-// @ts-ignore: decorator
-@inline
-export function bitsOfHalves(x: v128): v128 {
-  const bits = halfLanes(x);
-  return v128.and(bits, f32x4.ne(x, f32x4.splat(0)));
-}
-
-/** Scales in the low halves of words, minima in the high ones. */
-// @ts-ignore: decorator
-@inline
-export function pairWords(scale: v128, minimum: v128): v128 {
-  return v128.or(halfLanes(scale), i32x4.shl(bitsOfHalves(minimum), 16));
 }
 /** 1 / scale, 0 for 0. */
 // @ts-ignore: decorator
 @inline
-export function inverses(scale: v128): v128 {
+export function inversesOf(scale: v128): v128 {
   return v128.and(f32x4.div(f32x4.splat(1), scale), f32x4.gt(scale, f32x4.splat(0)));
+}
+/** Words of grids; `zero` has the rounder added. 2^-112 makes an exponent that of a half. */
+// @ts-ignore: decorator
+@inline
+export function gridWords(scale: v128, zero: v128): v128 {
+  const half = i32x4.shr_u(f32x4.mul(scale, f32x4.splat(FROM_F32)), 13);
+  // The rounder's low half is 0.
+  return v128.or(half, i32x4.shl(zero, 16));
+}
+/** Scales of grids. */
+// @ts-ignore: decorator
+@inline
+export function gridScales(words: v128): v128 {
+  return f32x4.mul(i32x4.shr_u(i32x4.shl(words, 16), 3), f32x4.splat(TO_F32));
+}
+/** Zeros of grids, as numbers. */
+// @ts-ignore: decorator
+@inline
+export function gridZeros(words: v128): v128 {
+  return f32x4.convert_i32x4_s(i32x4.shr_s(words, 16));
 }

@@ -1,5 +1,5 @@
 // Blocks of a pool back to f32. Threads share the heads of keys and values.
-import { highHalves, loadHalves, lowHalves } from './half';
+import { gridScales, gridZeros, loadHalves } from './half';
 import {
   F16,
   F32,
@@ -84,12 +84,12 @@ function fromBytes(source: usize, target: usize, bytes: usize, scale: f32): void
   }
 }
 
-/** minimum + scale * nibble, the nibble in bits `shift` on of each lane. */
+/** Scale times the sum of zero and the nibble in bits `shift` on of each lane. */
 // @ts-ignore: decorator
 @inline
-function number(words: v128, shift: i32, scale: v128, minimum: v128): v128 {
+function number(words: v128, shift: i32, scale: v128, zero: v128): v128 {
   const q = f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(words, shift), i32x4.splat(15)));
-  return f32x4.add(minimum, f32x4.mul(scale, q));
+  return f32x4.mul(scale, f32x4.add(zero, q));
 }
 
 function keysFromNibbles(source: usize, scales: usize, target: usize, headSize: i32, blockSize: i32): void {
@@ -100,15 +100,15 @@ function keysFromNibbles(source: usize, scales: usize, target: usize, headSize: 
     for (let i: usize = 0; i < whole; i += 16, source += 8) {
       const words = v128.load16x4_u(source);
       for (let n: usize = 0, c = i; n < 4; n++, c += quarter) {
-        const pairs = v128.load(scales + c);
-        v128.store(target + c, number(words, <i32>(4 * n), lowHalves(pairs), highHalves(pairs)));
+        const grids = v128.load(scales + c);
+        v128.store(target + c, number(words, <i32>(4 * n), gridScales(grids), gridZeros(grids)));
       }
     }
     for (let i = whole; i < quarter; i += 4, source += 2) {
       const words = i32x4.splat(load<u16>(source));
       for (let n: usize = 0, c = i; n < 4; n++, c += quarter) {
-        const pairs = v128.load32_zero(scales + c);
-        const x = number(words, <i32>(4 * n), lowHalves(pairs), highHalves(pairs));
+        const grids = v128.load32_zero(scales + c);
+        const x = number(words, <i32>(4 * n), gridScales(grids), gridZeros(grids));
         v128.store32_lane(target + c, x, 0);
       }
     }
@@ -120,19 +120,19 @@ function valuesFromNibbles(source: usize, scales: usize, target: usize, headSize
   const quarter = row >> 2;
   const whole = quarter & ~<usize>15;
   for (let j = 0; j < blockSize; j++, target += row, scales += 4) {
-    const pair = v128.load32_splat(scales);
-    const scale = lowHalves(pair);
-    const minimum = highHalves(pair);
+    const grid = v128.load32_splat(scales);
+    const scale = gridScales(grid);
+    const zero = gridZeros(grid);
     for (let i: usize = 0; i < whole; i += 16, source += 8) {
       const words = v128.load16x4_u(source);
       for (let n: usize = 0, c = i; n < 4; n++, c += quarter) {
-        v128.store(target + c, number(words, <i32>(4 * n), scale, minimum));
+        v128.store(target + c, number(words, <i32>(4 * n), scale, zero));
       }
     }
     for (let i = whole; i < quarter; i += 4, source += 2) {
       const words = i32x4.splat(load<u16>(source));
       for (let n: usize = 0, c = i; n < 4; n++, c += quarter) {
-        v128.store32_lane(target + c, number(words, <i32>(4 * n), scale, minimum), 0);
+        v128.store32_lane(target + c, number(words, <i32>(4 * n), scale, zero), 0);
       }
     }
   }

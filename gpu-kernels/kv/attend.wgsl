@@ -33,7 +33,7 @@ const INT4: u32 = 3u;
 const LOWEST: f32 = -3.0e38;
 // Heads have at most 256 elements, and an invocation has every WORKGROUP_SIZE-th of them.
 const MOST_SHARES: u32 = 256u / 64u;
-// Of int4: query times scale and times minimum, per channel of the blocks of a tile.
+// Of int4: query times scale, and times zero too, per channel of the blocks of a tile.
 const FOLDED: u32 = 1024u;
 
 var<workgroup> query: array<f32, 256>;
@@ -177,9 +177,9 @@ fn attend(format: u32, local: u32, group: vec3u) {
       for (var i = local; i < tileBlocks * size; i += WORKGROUP_SIZE) {
         let b = tile + i / size;
         if (b < min(own, params.tableWidth)) {
-          let pair = unpack2x16float(pool[tables[table + b] * parts.words + kvHead * size + i % size]);
-          folded[i] = query[i % size] * pair.x;
-          offsets[i] = query[i % size] * pair.y;
+          let grid = pool[tables[table + b] * parts.words + kvHead * size + i % size];
+          folded[i] = query[i % size] * unpack2x16float(grid).x;
+          offsets[i] = folded[i] * f32(bitcast<i32>(grid) >> 16u);
         }
       }
       workgroupBarrier();
@@ -217,10 +217,10 @@ fn attend(format: u32, local: u32, group: vec3u) {
           scale = bitcast<f32>(pool[start + params.kvHeads + kvHead]);
         } else if (format == INT4) {
           score += offsets[(b - tile) * size];
-          let pairAt = params.kvHeads * size + kvHead / parts.headsPerGroup * tokens + within;
-          let pair = unpack2x16float(pool[start + pairAt]);
-          scale = pair.x;
-          minimum = pair.y;
+          let gridAt = params.kvHeads * size + kvHead / parts.headsPerGroup * tokens + within;
+          let grid = pool[start + gridAt];
+          scale = unpack2x16float(grid).x;
+          minimum = scale * f32(bitcast<i32>(grid) >> 16u);
         }
       }
       score = capped(score * params.scale);

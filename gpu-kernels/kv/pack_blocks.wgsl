@@ -19,7 +19,7 @@ const TINY: f32 = 1e-30;
 const LARGEST_HALF: f32 = 65504.0;
 const LARGEST: f32 = 3e38;
 // Heads have at most 256 channels, blocks at most 64 tokens.
-var<workgroup> minima: array<f32, 256>;
+var<workgroup> zeros: array<f32, 256>;
 var<workgroup> inverses: array<f32, 256>;
 var<workgroup> lowest: array<f32, WORKGROUP_SIZE>;
 var<workgroup> highest: array<f32, WORKGROUP_SIZE>;
@@ -100,39 +100,20 @@ fn kvPackInt8(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id
   }
 }
 
-struct Half {
-  value: f32,
-  bits: u32,
-}
-
-fn quantumPower(x: f32) -> u32 {
-  return max(bitcast<u32>(x) & 0x7f800000u, 0x38800000u);
-}
-
-// Half precision as a whole multiple of its quantum, as in host/kernels/kv/half.ts.
-fn half(multiple: f32, power: u32) -> Half {
-  let bits = (power >> 13u) - (113u << 10u) + u32(abs(multiple));
-  let value = multiple * bitcast<f32>(power - (10u << 23u));
-  return Half(value, bits | select(0u, 0x8000u, multiple < 0.0));
-}
-fn halfBelow(x: f32) -> Half {
-  let clamped = clamp(x, -LARGEST_HALF, LARGEST_HALF);
-  let power = quantumPower(clamped);
-  return half(floor(clamped * bitcast<f32>(0x7f000000u + (10u << 23u) - power)), power);
-}
-fn halfAbove(x: f32) -> Half {
-  let clamped = min(x, LARGEST_HALF);
-  let power = quantumPower(clamped);
-  return half(ceil(clamped * bitcast<f32>(0x7f000000u + (10u << 23u) - power)), power);
-}
-
-// Covers low .. high: keeps the minimum and the inverse of the scale, and returns the word of both.
-fn cover(at: u32, low: f32, high: f32) -> u32 {
-  let minimum = halfBelow(low);
-  let scale = halfAbove((high - minimum.value) * (1.0 / 15.0));
-  minima[at] = minimum.value;
-  inverses[at] = select(0.0, 1.0 / scale.value, scale.value > 0.0);
-  return scale.bits | (minimum.bits << 16u);
+// A grid that covers low .. high, as in host/kernels/kv/half.ts: keeps its zero and the inverse of its scale, and returns its word.
+fn gridOver(at: u32, low: f32, high: f32) -> u32 {
+  let size = max(abs(low), abs(high)) * ((1.0 + 1.0 / 512.0) / 32768.0);
+  let wish = min(max((high - low) * ((1.0 + 1.0 / 512.0) / 15.0), size), LARGEST_HALF);
+  // The scale is a half: a whole multiple of its quantum, rounded up.
+  let power = max(bitcast<u32>(wish) & 0x7f800000u, 0x38800000u);
+  let multiple = ceil(wish * bitcast<f32>(0x7f000000u + (10u << 23u) - power));
+  let scale = multiple * bitcast<f32>(power - (10u << 23u));
+  let inverse = select(0.0, 1.0 / scale, scale > 0.0);
+  let zero = round(low * inverse);
+  inverses[at] = inverse;
+  zeros[at] = zero;
+  let half = (power >> 13u) - (113u << 10u) + u32(multiple);
+  return half | (bitcast<u32>(i32(zero)) << 16u);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -170,7 +151,7 @@ fn kvPackInt4(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id
         low = min(low, x);
         high = max(high, x);
       }
-      pool[start + head * size + c] = cover(c, low, high);
+      pool[start + head * size + c] = gridOver(c, low, high);
     }
   } else {
     // Four invocations a token.
@@ -197,7 +178,7 @@ fn kvPackInt4(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id
           high = max(high, highest[local + k]);
         }
         let at = params.kvHeads * size + (group.x - params.kvHeads) * tokens + j;
-        pool[start + at] = cover(j, low, high);
+        pool[start + at] = gridOver(j, low, high);
       }
       workgroupBarrier();
     }
@@ -214,7 +195,7 @@ fn kvPackInt4(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id
     for (var k = 0u; k < 8u; k++) {
       let c = (k % 4u) * quarter + 2u * x + k / 4u;
       let at = select(j, c, isKeys);
-      let q = round((tail[source + line * size + c] - minima[at]) * inverses[at]);
+      let q = round(tail[source + line * size + c] * inverses[at]) - zeros[at];
       word |= u32(clamp(q, 0.0, 15.0)) << (4u * k);
     }
     pool[place + line * row + x] = word;

@@ -73,8 +73,8 @@ fn unpack(format: u32, local: u32, group: vec3u) {
       if (!isKeys) {
         at = params.kvHeads * size + (group.x - params.kvHeads) / heads * tokens + j;
       }
-      let pair = unpack2x16float(pool[start + at]);
-      out[into + i] = pair.y + pair.x * f32(q);
+      let grid = pool[start + at];
+      out[into + i] = unpack2x16float(grid).x * f32((bitcast<i32>(grid) >> 16u) + i32(q));
     }
   }
 }

@@ -1,15 +1,15 @@
 /** Conformance cases of paged keys and values. */
 import type { TypedView } from '../../device/device.js';
+import { gridIn } from '../kv/half.js';
 import * as kv from '../kv/index.js';
 import { KV_FORMATS, kvBlockLayout, kvFormatKernels, type KvBlockShape, type KvFormat } from '../kv/index.js';
+import { unpackers } from '../kv/unpack_blocks.js';
 import type { KernelCase } from './case.js';
 import { floats, words, type Dice } from './generate.js';
 
 type Maker = (d: Dice) => KernelCase;
 
 const f = Math.fround;
-const FIELD_BITS: Readonly<Record<KvFormat, number>> = { f32: 32, f16: 16, int8: 8, int4: 4 };
-
 /** Shapes of which some have short vectors, heads that share scales, and blocks of odd sizes. */
 function shapeOf(d: Dice, format: KvFormat, most: number): KvBlockShape {
   const step = format === 'int4' ? 8 : 4;
@@ -50,31 +50,49 @@ function pairsOf(d: Dice, from: number, to: number): Uint32Array {
 }
 
 /**
- * A WGSL body may divide and round to half less exactly: scales must be the same to the bit, packed values at most a step away, and in few places.
- * f16: at most the neighbouring half.
+ * A WGSL body may divide and round to half less exactly. Scales must be the same to the bit; what packed values stand for may be a step away, in few
+ * places. f16: at most the neighbouring half.
  */
 function nearlyPacked(
   format: KvFormat,
   shape: KvBlockShape,
 ): (buffer: string, got: TypedView, want: TypedView) => boolean {
   const layout = kvBlockLayout(format, shape);
-  const bits = FIELD_BITS[format];
+  const elements = blockFloats(shape) / 2;
+  const isScale = (k: number): boolean => k % layout.words < layout.keys;
+  // Of a grid the low half; its zero may be a step away, and counts in the values.
+  const scaleOf = (word: number): number => (format === 'int4' ? word & 0xffff : word);
   return (buffer, got, want) => {
-    if (buffer !== 'pool') return false;
+    if (buffer !== 'pool' || format === 'f32') return false;
+    if (want.some((word, k) => isScale(k) && scaleOf(word) !== scaleOf(got[k]!))) return false;
     let apart = 0;
-    for (let k = 0; k < want.length; k++) {
-      if (got[k] === want[k]) continue;
-      if (format === 'f32' || k % layout.words < layout.keys) return false;
-      for (let at = 0; at < 32; at += bits) {
-        const field = (word: number): number =>
-          bits === 8 ? (word << (24 - at)) >> 24 : (word >>> at) & (2 ** bits - 1);
-        const step = Math.abs(field(got[k]!) - field(want[k]!));
-        if (step > 1) return false;
-        apart += step;
+    for (let start = 0; start < want.length; start += layout.words) {
+      const [a, b] = [got, want].map((view) =>
+        unpackers[format](view.subarray(start, start + layout.words) as Uint32Array, layout, shape),
+      );
+      for (let i = 0; i < 2 * elements; i++) {
+        const [part, at] = [i < elements ? 0 : 1, i % elements];
+        const difference = Math.abs(a!(part, at) - b!(part, at));
+        if (difference === 0) continue;
+        if (difference > 1.001 * stepAt(format, shape, want.subarray(start) as Uint32Array, part, at)) return false;
+        apart++;
       }
     }
-    return format === 'f16' || apart <= 2 + (want.length * 32) / bits / 100;
+    return format === 'f16' || apart <= 2 + (want.length / layout.words) * elements * 0.02;
   };
+}
+
+/** How far apart the numbers are that a value may stand for. */
+function stepAt(format: KvFormat, shape: KvBlockShape, words: Uint32Array, part: number, i: number): number {
+  const { kvHeads, headSize, blockSize } = shape;
+  const layout = kvBlockLayout(format, shape);
+  const head = Math.floor(i / (blockSize * headSize));
+  if (format === 'f16') return Math.abs(unpackers.f16(words, layout, shape)(part, i)) / 1024 + 2 ** -24;
+  if (format === 'int8') return new Float32Array(words.buffer, words.byteOffset)[part * kvHeads + head]!;
+  const token = Math.floor(i / headSize) % blockSize;
+  const group = Math.floor(head / layout.headsPerGroup);
+  const at = part ? layout.valueScales + group * blockSize + token : head * headSize + (i % headSize);
+  return gridIn(words[at]!).scale;
 }
 
 const pack =

@@ -5,7 +5,7 @@
  */
 import { expF32 } from '../tensor/exp.js';
 import { kvBlockLayout, type KvBlockLayout, type KvBlockShape } from './block-layout.js';
-import { pairOf } from './half.js';
+import { gridIn } from './half.js';
 import { nibbleAt, round, TINY } from './pack_blocks.js';
 import { unpackers } from './unpack_blocks.js';
 
@@ -118,6 +118,12 @@ export function attendInt8Block(a: Attention, q: WholeQuery, words: Uint32Array,
   }
 }
 
+/** The smallest number of a grid, which goes into sums of its own. */
+function minimumOf(word: number): { readonly scale: number; readonly minimum: number } {
+  const { scale, zero } = gridIn(word);
+  return { scale, minimum: f(scale * zero) };
+}
+
 /** Tokens `from` up to the end of a block in int4: scales of keys go into the query, those of values into the weights. */
 export function attendInt4Block(a: Attention, words: Uint32Array, from: number): void {
   const { shape, head, query, out } = a;
@@ -127,13 +133,13 @@ export function attendInt4Block(a: Attention, words: Uint32Array, from: number):
     const at = nibbleAt(head * blockSize + j, i, headSize);
     return (words[part + at.word]! >>> at.shift) & 15;
   };
-  const keyPair = (i: number) => pairOf(words[layout.keyScales + head * headSize + i]!);
+  const keyGrid = (i: number) => minimumOf(words[layout.keyScales + head * headSize + i]!);
   const group = Math.floor(head / layout.headsPerGroup);
-  const valuePair = (j: number) => pairOf(words[layout.valueScales + group * blockSize + j]!);
+  const valueGrid = (j: number) => minimumOf(words[layout.valueScales + group * blockSize + j]!);
 
-  const q = wholes(headSize, (i) => f(query[i]! * keyPair(i).scale));
+  const q = wholes(headSize, (i) => f(query[i]! * keyGrid(i).scale));
   const unit = f(q.largest * ONE_WHOLE);
-  const offset = inFours(headSize, (i) => query[i]! * keyPair(i).minimum);
+  const offset = inFours(headSize, (i) => query[i]! * keyGrid(i).minimum);
   const scores = new Float32Array(blockSize).fill(LOWEST);
   for (let j = from; j < blockSize; j++) {
     let dot = 0;
@@ -144,9 +150,9 @@ export function attendInt4Block(a: Attention, words: Uint32Array, from: number):
   const weights = scores.map((s, j) => (j < from ? 0 : expF32(f(s - most))));
   const { shrink, weight } = rescale(a, most);
   a.sum = f(f(a.sum * shrink) + f(inFours(blockSize, (j) => weights[j]!) * weight));
-  const scaled = wholes(blockSize, (j) => (j < from ? 0 : f(weights[j]! * valuePair(j).scale)));
+  const scaled = wholes(blockSize, (j) => (j < from ? 0 : f(weights[j]! * valueGrid(j).scale)));
   const factor = f(f(scaled.largest * ONE_WHOLE) * weight);
-  const minima = f(inFours(blockSize, (j) => (j < from ? 0 : weights[j]! * valuePair(j).minimum)) * weight);
+  const minima = f(inFours(blockSize, (j) => (j < from ? 0 : weights[j]! * valueGrid(j).minimum)) * weight);
   for (let i = 0; i < headSize; i++) {
     let sum = 0;
     for (let j = from; j < blockSize; j++) sum += scaled.whole[j]! * nibble(layout.values, j, i);

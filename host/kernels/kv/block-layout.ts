@@ -16,9 +16,9 @@ export interface KvBlockShape {
 
 /** Word offsets in a block; what lies before `keys` are scales. */
 export interface KvBlockLayout {
-  /** int8: an f32 per kv head. int4: [kvHeads][headSize] pairs of f16, scale in the low half, minimum in the high one. */
+  /** int8: an f32 per kv head. int4: [kvHeads][headSize] grids: the scale, f16, in the low half, zero, i16, in the high one. */
   readonly keyScales: number;
-  /** int8: an f32 per kv head. int4: [valueGroups][blockSize] pairs. */
+  /** int8: an f32 per kv head. int4: [valueGroups][blockSize] grids. */
   readonly valueScales: number;
   readonly keys: number;
   readonly values: number;

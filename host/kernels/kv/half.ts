@@ -27,8 +27,7 @@ export function roundHalf(x: number, rounding: Rounding = nearest): Half {
   const multiple = rounding(clamped * number[0]);
   bits[0] = power - (10 << 23);
   return {
-    bits:
-      (((power >>> 13) - (113 << 10) + Math.abs(multiple)) | (multiple === 0 && rounding !== nearest ? 0 : sign)) >>> 0,
+    bits: (((power >>> 13) - (113 << 10) + Math.abs(multiple)) | sign) >>> 0,
     value: multiple * number[0],
   };
 }
@@ -39,20 +38,29 @@ export function halfValue(half: number): number {
   return number[0]! * 2 ** 112;
 }
 
-/** A scale and a minimum for whole numbers 0 to `steps` that cover low .. high: the minimum is rounded down, the scale up. */
-export interface ScaleAndMinimum {
-  /** Scale in the low half, minimum in the high half. */
+/**
+ * A grid for whole numbers 0 to 15 that covers low .. high: multiples of `scale` from `zero` times it on. The scale is a half, rounded up, a little larger
+ * than a fifteenth of the range, so that no rounding leads beyond 15, and large enough that `zero` has 16 bits.
+ */
+export interface Grid {
+  /** The scale in the low half, `zero` in the high half. */
   readonly word: number;
   readonly scale: number;
-  readonly minimum: number;
+  readonly zero: number;
 }
+/** Adding and subtracting it rounds to a whole number, halves to even. */
+export const ROUNDER = 12_582_912;
+const OF_RANGE = f((1 + 2 ** -9) / 15);
+const OF_SIZE = f((1 + 2 ** -9) / 2 ** 15);
 
-export function coverRange(low: number, high: number): ScaleAndMinimum {
-  const minimum = roundHalf(low, Math.floor);
-  const scale = roundHalf(f(f(high - minimum.value) * f(1 / 15)), Math.ceil);
-  return { word: (scale.bits | (minimum.bits << 16)) >>> 0, scale: scale.value, minimum: minimum.value };
+export function gridOf(low: number, high: number): Grid {
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const { bits: half, value: scale } = roundHalf(Math.max(f(f(high - low) * OF_RANGE), f(size * OF_SIZE)), Math.ceil);
+  const zero = f(f(low * inverseOf(scale)) + ROUNDER) - ROUNDER;
+  return { word: (half | (zero << 16)) >>> 0, scale, zero };
 }
-export const pairOf = (word: number): { readonly scale: number; readonly minimum: number } => ({
+export const inverseOf = (scale: number): number => (scale > 0 ? f(1 / scale) : 0);
+export const gridIn = (word: number): { readonly scale: number; readonly zero: number } => ({
   scale: halfValue(word & 0xffff),
-  minimum: halfValue(word >>> 16),
+  zero: word >> 16,
 });

@@ -1,20 +1,18 @@
 /**
  * Blocks that are full, from f32 (tail blocks, or any other buffer of f32 blocks) into a pool of the layer's format; layout of a block in block-layout.ts.
  *
- * int8: symmetric, a scale per head of keys and of values, `q = round(x 127 / max |x|)`. int4 (Liu et al. 2024, KIVI): `q = round((x - minimum) /
- * scale)`, keys with a scale and minimum per channel over the block's tokens, values per token over one or more heads, whatever makes 32 values.
- * Scale and minimum are f16 and are rounded so that they cover the range; values are packed with what is stored.
+ * int8: symmetric, a scale per head of keys and of values, `q = round(x 127 / max |x|)`. int4 (Liu et al. 2024, KIVI): asymmetric, `q = round(x / scale) -
+ * zero`, keys with a scale and zero per channel over the block's tokens, values per token over one or more heads, whatever makes 32 values. Scales
+ * are f16, and values are packed with the scale that is stored; zero is a whole number, so that packing is one product and one sum a value.
  */
 import source from '../../../gpu-kernels/kv/pack_blocks.wgsl';
 import { defineKernel } from '../kernel.js';
 import { kvBlockLayout, type KvBlockLayout, type KvBlockShape, type KvFormat } from './block-layout.js';
-import { coverRange, roundHalf } from './half.js';
+import { gridOf, inverseOf, ROUNDER, roundHalf } from './half.js';
 import { kvModule } from './module.js';
 import { NO_BLOCK } from './move_blocks.js';
 
 const f = Math.fround;
-/** Adding and subtracting it rounds to a whole number, halves to even. */
-const ROUNDER = 12_582_912;
 export const round = (x: number): number => f(f(x + ROUNDER) - ROUNDER);
 /** Below it everything is 0: its inverse would be no number. */
 export const TINY = f(1e-30);
@@ -48,11 +46,11 @@ const packInt4: Packer = (block, words, layout, { kvHeads, headSize, blockSize }
   const put = (part: number, scaleAt: number, places: readonly (readonly [number, number])[]): void => {
     const at = (row: number, c: number): number => block[part * elements + row * headSize + c]!;
     const all = places.map(([row, c]) => at(row, c));
-    const { word, scale, minimum } = coverRange(Math.min(...all), Math.max(...all));
+    const { word, scale, zero } = gridOf(Math.min(...all), Math.max(...all));
     words[scaleAt] = word;
-    const inverse = scale > 0 ? f(1 / scale) : 0;
+    const inverse = inverseOf(scale);
     for (const [row, c] of places) {
-      const q = Math.min(15, Math.max(0, round(f(f(at(row, c) - minimum) * inverse))));
+      const q = f(f(at(row, c) * inverse) + (ROUNDER - zero)) - ROUNDER;
       const to = nibbleAt(row, c, headSize);
       words[(part ? layout.values : layout.keys) + to.word]! |= q << to.shift;
     }

@@ -2,7 +2,7 @@
 import source from '../../../gpu-kernels/kv/unpack_blocks.wgsl';
 import { defineKernel } from '../kernel.js';
 import { kvBlockLayout, type KvBlockLayout, type KvBlockShape, type KvFormat } from './block-layout.js';
-import { halfValue, pairOf } from './half.js';
+import { gridIn, halfValue } from './half.js';
 import { kvModule } from './module.js';
 import { NO_BLOCK } from './move_blocks.js';
 import { nibbleAt } from './pack_blocks.js';
@@ -43,8 +43,8 @@ export const unpackers: Readonly<Record<KvFormat, Unpacker>> = {
       const scaleAt = part
         ? layout.valueScales + group * blockSize + (row % blockSize)
         : layout.keyScales + head * headSize + (i % headSize);
-      const { scale, minimum } = pairOf(words[scaleAt]!);
-      return f(minimum + f(scale * q));
+      const { scale, zero } = gridIn(words[scaleAt]!);
+      return f(scale * (zero + q));
     };
   },
 };
