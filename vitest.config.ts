@@ -32,7 +32,7 @@ export default defineConfig({
           },
         },
         // Named here, not found out in mid-run: Vite reloads the page whenever it meets a dependency that it has not bundled.
-        optimizeDeps: { include: ['fast-check'] },
+        optimizeDeps: { include: ['fast-check', 'tinyqueue', '@huggingface/jinja'] },
         test: {
           name: 'browser',
           include: ['host/**/*.browser.test.ts', 'test/**/*.browser.test.ts'],

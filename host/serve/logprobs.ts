@@ -25,7 +25,9 @@ function spelled({ token, text, logprob }: TokenLogprob, tokenizer: Tokenizer | 
 export function chatLogprobs(chunk: TextChunk, tokenizer: Tokenizer | undefined): readonly ChatLogprob[] {
   const { logprob, token, text, topLogprobs = [] } = chunk;
   if (logprob === undefined || (token !== undefined && tokenizer?.ends.has(token))) return [];
-  const own: TokenLogprob = { logprob, ...(token === undefined ? { text } : { token }) };
+  // An engine elsewhere has no tokenizer here, and its end of a text looks like no text.
+  if (!tokenizer && text === '' && chunk.finish === 'stop') return [];
+  const own: TokenLogprob = { logprob, text, ...(token !== undefined && { token }) };
   return [{ ...spelled(own, tokenizer), top_logprobs: topLogprobs.map((each) => spelled(each, tokenizer)) }];
 }
 

@@ -84,7 +84,15 @@ export function startGeneration(
     ...(from?.wire && { adopted: { computed: from.computed, wire: from.wire } }),
     greedy,
     output(after) {
-      const token = 'best' in after ? after.best : sampler.next(after.logits, tokens);
+      let token: number;
+      try {
+        token = 'best' in after ? after.best : sampler.next(after.logits, tokens);
+      } catch (error) {
+        // A mask that lets nothing follow ends its own request and no other.
+        failure = error instanceof Error ? error : new Error(String(error));
+        wake();
+        return 'end';
+      }
       tokens.push(token);
       ready.push({
         token,
