@@ -5,16 +5,16 @@ import type { Device } from '../../device/device.js';
 import { checkCase, type KernelCase } from './case.js';
 import { dice, type Dice } from './generate.js';
 import { kvCases } from './kv-cases.js';
-import { llmCases } from './llm-cases.js';
 import { machineCases } from './machine-cases.js';
 import { snnCases } from './snn-cases.js';
+import { tensorCases } from './tensor-cases.js';
 import { trainingCases } from './training-cases.js';
 
 export const allCases: Readonly<Record<string, (d: Dice) => KernelCase>> = {
   ...snnCases,
   ...trainingCases,
   ...machineCases,
-  ...llmCases,
+  ...tensorCases,
   ...kvCases,
 };
 

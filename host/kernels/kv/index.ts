@@ -2,10 +2,8 @@
 import type { KernelBody } from '../../device/device.js';
 import { kvAppend } from './append_tail.js';
 import { attendF16, attendF32, attendInt4, attendInt8 } from './attend.js';
-import { kvAppendF32 } from './kv_append.js';
 import { kvMoveBlocks, kvMoveWithin } from './move_blocks.js';
 import { kvPackF16, kvPackF32, kvPackInt4, kvPackInt8 } from './pack_blocks.js';
-import { pagedAttentionF32 } from './paged_attention.js';
 import { kvUnpackF16, kvUnpackF32, kvUnpackInt4, kvUnpackInt8 } from './unpack_blocks.js';
 
 export {
@@ -20,7 +18,7 @@ export {
 } from './block-layout.js';
 export { NO_BLOCK } from './move_blocks.js';
 export { attendF16, attendF32, attendInt4, attendInt8 };
-export { kvAppend, kvAppendF32, pagedAttentionF32 };
+export { kvAppend };
 export { kvMoveBlocks, kvMoveWithin };
 export { kvPackF16, kvPackF32, kvPackInt4, kvPackInt8 };
 export { kvUnpackF16, kvUnpackF32, kvUnpackInt4, kvUnpackInt8 };
@@ -35,5 +33,5 @@ export const kvFormatKernels = {
 
 export const kvKernels = (): readonly KernelBody[] => [
   ...Object.values(kvFormatKernels).flatMap(({ pack, unpack, attend }) => [pack.body, unpack.body, attend.body]),
-  ...[kvAppend, kvAppendF32, kvMoveBlocks, kvMoveWithin, pagedAttentionF32].map((kernel) => kernel.body),
+  ...[kvAppend, kvMoveBlocks, kvMoveWithin].map((kernel) => kernel.body),
 ];
