@@ -34,6 +34,8 @@ export interface StageFeatures {
   readonly maxTokens?: number | undefined;
   /** The workflow, session or conversation: what its earlier stages did is remembered by this name. */
   readonly program?: string | undefined;
+  /** The step of the workflow's plan that it belongs to, where that has steps with names. */
+  readonly step?: string | undefined;
   /** What the workflow is one of: its application, its task. */
   readonly workflow?: string | undefined;
   /** Seconds since the program's last answer: time in a tool, or of a person who thinks. */
