@@ -1,7 +1,7 @@
 /** `tutti serve`: models behind OpenAI's HTTP interface. */
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import type { AnsweredRequest } from '../serve/app.js';
+import type { AnsweredRequest } from '../serve/limits.js';
 import { numberIn, wholeNumber } from './number-option.js';
 import { openModels, type ModelChoice } from './open-models.js';
 

@@ -12,34 +12,9 @@ import { completionEvents, wholeCompletion } from './completion-answer.js';
 import { eventStream } from './event-stream.js';
 import { generate, type Generation } from './generation.js';
 import type { Metrics } from './metrics.js';
+import type { AnsweredRequest, ServeLimits } from './limits.js';
 import { chatRequests, completionRequests, parseBody, promptsOf } from './read-request.js';
 import { chatRequest, completionRequest, embeddingRequest } from './request-schema.js';
-
-export interface ServeLimits {
-  /** Largest body of a request. */
-  readonly bodyBytes: number;
-  /** Answers generated at once. */
-  readonly running: number;
-  /** Requests that wait for that. */
-  readonly queue: number;
-  /** Longest wait. */
-  readonly queueMs: number;
-  /** Longest time from a request to the end of its answer. */
-  readonly requestMs: number;
-  /** Longest time that a client may leave what was sent unread. */
-  readonly stallMs: number;
-}
-
-/** One request that was answered, for a log. */
-export interface AnsweredRequest {
-  readonly id: string;
-  readonly method: string;
-  readonly path: string;
-  readonly status: number;
-  readonly ms: number;
-  /** What went wrong, cause and all. */
-  readonly error?: unknown;
-}
 
 export interface AppParts {
   readonly models: ReadonlyMap<string, TextEngine>;

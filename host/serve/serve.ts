@@ -6,7 +6,8 @@ import { TuttiError } from '../errors.js';
 import type { TextEngine } from '../llm/engine/text-engine.js';
 import { createAdmission } from './admission.js';
 import { ApiError } from './api-error.js';
-import { createApp, type AnsweredRequest, type ServeLimits } from './app.js';
+import { createApp } from './app.js';
+import type { AnsweredRequest, ServeLimits } from './limits.js';
 import { createMetrics } from './metrics.js';
 
 export interface ServeOptions {

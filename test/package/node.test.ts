@@ -97,12 +97,36 @@ describe('the installed package', () => {
     expect(await node('story.mjs', text)).toBe(', there was a little girl');
   });
 
+  it('serves a story', async () => {
+    const text = `
+      import { createWasmDevice } from 'tutti';
+      import { fileSource, openLanguageModel } from 'tutti/llm';
+      import { serve } from 'tutti/serve';
+      import { fileURLToPath } from 'node:url';
+      const file = new URL('models/stories260k/stories260k-f32.gguf', import.meta.resolve('tutti/package.json'));
+      const device = await createWasmDevice({ threads: 1 });
+      const model = await openLanguageModel(await fileSource(fileURLToPath(file)), { device });
+      const server = await serve({ models: { stories: model }, port: 0 });
+      const response = await fetch(server.url + '/v1/completions', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'stories', prompt: 'Once upon a time', max_tokens: 8, temperature: 0 }),
+      });
+      console.log(JSON.stringify((await response.json()).choices[0].text));
+      await server.close();
+      await model.close();
+      await device.close();
+    `;
+    expect(await node('serve.mjs', text)).toBe(', there was a little girl');
+  });
+
   it('leaves globals alone when it is imported, and nothing running', async () => {
     const text = `
       const before = Object.getOwnPropertyNames(globalThis);
       await import('tutti');
       await import('tutti/snn');
       await import('tutti/llm');
+      await import('tutti/serve');
       const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name));
       console.log(JSON.stringify({ added, running: process.getActiveResourcesInfo().filter((name) => /Worker|Timeout|Immediate|Port/.test(name)) }));
     `;

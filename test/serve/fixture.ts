@@ -5,7 +5,7 @@ import { createWasmDevice } from '../../host/index.js';
 import { bytesSource } from '../../host/llm/byte-source.js';
 import { openLanguageModel, type LanguageModel, type LanguageModelOptions } from '../../host/llm/engine/engine.js';
 import { serve, type HttpServer, type ServeOptions } from '../../host/serve/index.js';
-import type { AnsweredRequest } from '../../host/serve/app.js';
+import type { AnsweredRequest } from '../../host/serve/limits.js';
 
 export interface StoriesServer {
   readonly device: Device;
