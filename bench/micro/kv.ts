@@ -97,10 +97,16 @@ async function benchPack(context: BenchContext, subject: Subject, threads: numbe
   const order = shuffled(blocks);
   const pairs = words(device, 'pairs', Uint32Array.from(Array.from(order, (block, k) => [k, block]).flat()));
   const back = words(device, 'pairs back', Uint32Array.from(Array.from(order, (block, k) => [block, k]).flat()));
-  const one = words(device, 'one pair', Uint32Array.of(0, 0));
+  // Wasm: one memory.copy. WGSL: the kernel that copies, a block at a time, in order.
+  const pieces = device.kind === 'wasm' ? 1 : blocks;
+  const straight = words(
+    device,
+    'pairs in order',
+    Uint32Array.from({ length: 2 * pieces }, (_, k) => k >> 1),
+  );
   const args = { count: blocks, ...SHAPE };
   const lists: Record<string, readonly KernelCall[]> = {
-    copy: [kvMoveBlocks({ source, into: out, pairs: one, count: 1, blockWords: bytes / 4 })],
+    copy: [kvMoveBlocks({ source, into: out, pairs: straight, count: pieces, blockWords: bytes / 4 / pieces })],
   };
   for (const format of KV_FORMATS) {
     const { pack, unpack } = kvFormatKernels[format];
