@@ -48,6 +48,8 @@ export interface BoostedTrees {
 export type Scorer = (row: Float64Array) => number;
 
 const MOST_BINS = 64;
+/** A threshold below every value, which JSON can carry. */
+const BELOW_ALL = -1e300;
 
 /** @throws TuttiError INPUT_INVALID when the trees do not lead anywhere */
 export function scorer(trees: BoostedTrees): Scorer {
@@ -255,7 +257,7 @@ export function boostTrees(
       const of = bins.subarray(column * rows, (column + 1) * rows);
       const low = split.rows.filter((r) => of[r]! <= split.bin);
       const high = split.rows.filter((r) => of[r]! > split.bin);
-      const [fewer, more] = low.length <= high.length ? [low, high] : [high, low];
+      const fewer = low.length <= high.length ? low : high;
       const counted = count(fewer, chosen);
       const rest = split.histogram;
       for (let k = 0; k < rest.length; k++) rest[k] = rest[k]! - counted[k]!;
@@ -263,11 +265,10 @@ export function boostTrees(
       node();
       out.feature[split.node] = column;
       // Bin 0 holds what is unknown: a split behind it keeps every known value on the other side.
-      out.threshold[split.node] = split.bin === 0 ? -Infinity : edges[column]![split.bin - 1]!;
+      out.threshold[split.node] = split.bin === 0 ? BELOW_ALL : edges[column]![split.bin - 1]!;
       out.left[split.node] = first;
       const child = (at: number, of: Int32Array): Leaf => {
-        const histogram = of === fewer ? counted : of === more ? rest : counted;
-        return { node: at, rows: of, histogram, gain: 0, column: 0, bin: 0 };
+        return { node: at, rows: of, histogram: of === fewer ? counted : rest, gain: 0, column: 0, bin: 0 };
       };
       const pair = [child(first, low), child(first + 1, high)];
       pair.forEach((leaf) => seek(leaf, chosen));

@@ -71,6 +71,14 @@ export interface LengthPredictor {
   save(): SavedPredictor;
 }
 
+/** An answer that ended, to learn from. */
+export interface LengthSample {
+  /** As they were before it began. */
+  readonly features: StageFeatures;
+  readonly outputTokens: number;
+  readonly outcome?: StageOutcome | undefined;
+}
+
 export interface SavedPredictor {
   readonly kind: string;
   readonly version: number;

@@ -3,7 +3,7 @@
  * are followed at once. Frames and sets of them are made once each, so that after a while a step is one look into a table.
  */
 import { ANY_ARRAY, ANY_OBJECT, ANY_STRING, NUMBER_DIGITS, spell, type Grammar, type Spelling } from './schema.js';
-import { nextInString, PLAIN } from './string-bytes.js';
+import { ESCAPE, nextInString, PLAIN, UNICODE } from './string-bytes.js';
 
 type ObjectGrammar = Extract<Grammar, { readonly kind: 'object' }>;
 type ArrayGrammar = Extract<Grammar, { readonly kind: 'array' }>;
@@ -61,8 +61,8 @@ export interface State {
   readonly complete: boolean;
   /** Nothing may follow. */
   readonly final: boolean;
-  /** In the middle of a string of any length, and nowhere else. */
-  readonly inString: boolean;
+  /** Between two characters of a string, and nowhere else: how many it has, and how many it may have. */
+  readonly string: { readonly length: number; readonly least: number; readonly most: number } | undefined;
   /** By byte, as far as they are known; null: the byte cannot follow. */
   readonly next: (State | null | undefined)[];
   /** For whoever computes something of a state once. */
@@ -73,6 +73,8 @@ export interface Acceptor {
   start(): State;
   /** Undefined when the byte cannot follow. */
   step(state: State, byte: number): State | undefined;
+  /** After the end of the string that `state` is in. */
+  closed(state: State): State;
 }
 
 const QUOTE = 0x22;
@@ -144,12 +146,7 @@ export function createAcceptor(root: Grammar): Acceptor {
         frames: unique,
         complete: unique.some(({ at }) => at.in === 'end'),
         final: unique.length === 1 && only!.at.in === 'end',
-        inString:
-          unique.length === 1 &&
-          only!.at.in === 'string' &&
-          only!.at.byte === PLAIN &&
-          only!.at.most === Infinity &&
-          only!.at.least === 0,
+        string: unique.length === 1 && only!.at.in === 'string' && only!.at.byte === PLAIN ? only!.at : undefined,
         next: [],
         mask: undefined,
       };
@@ -334,9 +331,9 @@ export function createAcceptor(root: Grammar): Acceptor {
         const next = nextInString(at.byte, byte);
         if (next === undefined) return [];
         if (least === 0 && most === Infinity) return [frame({ ...at, byte: next }, parent)];
-        // Each character is counted when it begins; \u escapes, two of which may be one character, are not used here.
+        // Each character is counted when it begins. Two \u escapes may be one character, so that they do not help to have enough.
         const begins = at.byte === PLAIN;
-        if ((begins && length >= most) || (at.byte === 1 && byte === 0x75)) return [];
+        if (begins ? length >= most : at.byte === ESCAPE && byte === UNICODE && length <= least) return [];
         return [frame({ ...at, byte: next, length: begins ? length + 1 : length }, parent)];
       }
       case 'object':
@@ -364,6 +361,7 @@ export function createAcceptor(root: Grammar): Acceptor {
       state.next[byte] = next ?? null;
       return next;
     },
+    closed: (state) => stateOf([state.frames[0]!.parent!]),
   };
 }
 

@@ -66,6 +66,12 @@ const schemas: Record<string, Record<string, unknown>> = {
     },
     minItems: 1,
   },
+  bounded: {
+    type: 'array',
+    items: { anyOf: [{ type: 'string', minLength: 3, maxLength: 6 }, { type: 'integer' }] },
+    minItems: 2,
+    maxItems: 4,
+  },
   counts: { type: 'object', properties: { n: { type: 'integer' } }, additionalProperties: { type: 'integer' } },
 };
 
@@ -84,7 +90,7 @@ describe('the acceptor', () => {
         expect(state?.complete, text).toBe(true);
         expect(acceptor.step(state!, 0x78)).toBe(undefined);
       }),
-      { numRuns: 500, seed: 1 },
+      { numRuns: 200, seed: 1 },
     );
   });
 
@@ -263,7 +269,7 @@ describe.each(Object.entries(tokenizers))('masks over the tokens of %s', (_, ope
     let finished = 0;
     for (const [name, schema] of [['object', undefined] as const, ...Object.entries(schemas)]) {
       const valid = schema ? z.fromJSONSchema(schema) : z.looseObject({});
-      for (let run = 0; run < 40; run++) {
+      for (let run = 0; run < 20; run++) {
         const mask = masks({ responseFormat: schema ? { type: 'json_schema', schema } : { type: 'json_object' } })!;
         const sampler = createSampler({ temperature: run % 4 === 0 ? 0 : 1, seed: run }, mask);
         const tokens: number[] = [];
@@ -285,6 +291,6 @@ describe.each(Object.entries(tokenizers))('masks over the tokens of %s', (_, ope
         if (!schema) expect(typeof value).toBe('object');
       }
     }
-    expect(finished).toBeGreaterThan(120);
+    expect(finished).toBeGreaterThan(60);
   });
 });

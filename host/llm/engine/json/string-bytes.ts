@@ -2,7 +2,10 @@
 
 /** Between characters. */
 export const PLAIN = 0;
-const ESCAPE = 1;
+/** After a backslash. */
+export const ESCAPE = 1;
+/** The letter that begins four hexadecimal digits there. */
+export const UNICODE = 0x75;
 /** 2 .. 5: so many hexadecimal digits less one are missing. */
 const HEX = 5;
 /** Continuation bytes that are missing: 10 one, 11 two, 12 three; then those whose next byte has narrower limits. */
@@ -31,7 +34,7 @@ export function nextInString(place: number, byte: number): number | undefined {
     if (byte >= 0xf1 && byte <= 0xf3) return 12;
     return byte === 0xf4 ? 16 : undefined;
   }
-  if (place === ESCAPE) return ESCAPES.has(byte) ? PLAIN : byte === 0x75 ? HEX : undefined;
+  if (place === ESCAPE) return ESCAPES.has(byte) ? PLAIN : byte === UNICODE ? HEX : undefined;
   if (place <= HEX) {
     const hexadecimal = (byte >= 0x30 && byte <= 0x39) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66);
     if (!hexadecimal) return undefined;
