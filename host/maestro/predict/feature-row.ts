@@ -1,5 +1,5 @@
 /** A stage as a row of numbers: what its caller says, what is remembered, and its text. NaN where nothing is known. */
-import type { History, HistoryScope } from './history.js';
+import { LAST, promptGrowth, type History, type HistoryScope } from './history.js';
 import type { Expectation } from './neighbours.js';
 import type { StageFeatures } from './predictor.js';
 import { addTextFeatures } from './text-features.js';
@@ -24,13 +24,16 @@ const REMEMBERED: readonly (readonly [
   ['after', ['mean', 'median', 'high']],
   ['tool', ['mean', 'high']],
 ];
-const LAST = ['last1', 'last2', 'last3', 'last4', 'lastMost'] as const;
+const RECENT = (['last', 'grew', 'gaps'] as const).flatMap((name) =>
+  Array.from({ length: LAST }, (_, k) => `${name}${k}`),
+);
 
 export const FEATURE_NAMES: readonly string[] = [
   ...STATED,
   ...EXPECTED.map((name) => `role.${name}`),
   ...REMEMBERED.flatMap(([scope, names]) => names.map((name) => `${scope}.${name}`)),
-  ...LAST,
+  ...RECENT,
+  'lastMost',
   ...Array.from({ length: TEXT_WIDTH }, (_, k) => `system${k}`),
   ...Array.from({ length: TEXT_WIDTH }, (_, k) => `prompt${k}`),
 ];
@@ -63,8 +66,7 @@ export function fillFeatureRow(row: Float64Array, f: StageFeatures, history: His
   row[at++] = f.thinking === undefined ? Number.NaN : Number(f.thinking);
   row[at++] = f.fanOut ?? Number.NaN;
   row[at++] = f.depth ?? Number.NaN;
-  // What came into the prompt besides the last answer: a tool's result, or what a person wrote.
-  row[at++] = f.sharedTokens === undefined ? Number.NaN : Math.log1p(Math.max(0, fresh - parentTokens));
+  row[at++] = logOf(promptGrowth(f));
   row[at++] = expected.median;
   row[at++] = expected.high;
   row[at++] = expected.spread;
@@ -76,12 +78,15 @@ export function fillFeatureRow(row: Float64Array, f: StageFeatures, history: His
       row[at++] = value === undefined || (name === 'tools' && value < 0) ? Number.NaN : value;
     }
   }
-  const last = history.of('program', f)?.last;
+  const recent = history.of('program', f);
   let most = Number.NaN;
-  for (let k = 0; k < 4; k++) {
-    const value = last?.[k];
+  for (let k = 0; k < LAST; k++) {
+    const value = recent?.last[k];
     row[at++] = value ?? Number.NaN;
     if (value !== undefined && !(value <= most)) most = value;
+  }
+  for (const list of [recent?.grew, recent?.gaps]) {
+    for (let k = 0; k < LAST; k++) row[at++] = list?.[k] ?? Number.NaN;
   }
   row[at++] = most;
   for (const text of [f.systemPrompt, f.prompt]) {

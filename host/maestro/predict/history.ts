@@ -17,6 +17,9 @@ export interface LengthStatistics {
   high: number;
   /** The last lengths, latest first. */
   last: number[];
+  /** By how much the prompts before those grew, and the gaps before them: log(1 + tokens), log(1 + seconds); -1 where not known. */
+  grew: number[];
+  gaps: number[];
 }
 
 export interface SavedHistory {
@@ -37,7 +40,7 @@ export type HistoryScope = (typeof HISTORY_SCOPES)[number];
 
 /** Programs whose memory is kept; those that were silent longest go first. */
 const MOST_KEPT = 4096;
-const LAST = 4;
+export const LAST = 6;
 
 /** How many answers each kind of memory spans. */
 const SPAN: Readonly<Record<HistoryScope, number>> = {
@@ -66,9 +69,7 @@ function keyOf(scope: HistoryScope, f: StageFeatures): string | undefined {
 }
 
 export function createHistory(saved?: SavedHistory): History {
-  const known = new Map<string, LengthStatistics>(
-    (saved?.statistics ?? []).map(([key, value]) => [key, { ...value, last: [...value.last] }]),
-  );
+  const known = new Map<string, LengthStatistics>((saved?.statistics ?? []).map(([key, value]) => [key, copy(value)]));
   return {
     of(scope, features) {
       const key = keyOf(scope, features);
@@ -83,7 +84,7 @@ export function createHistory(saved?: SavedHistory): History {
         // Taken out and put in again: the map's order is that of last use.
         if (entry) known.delete(key);
         else if (known.size >= 4 * MOST_KEPT) known.delete(known.keys().next().value!);
-        known.set(key, learned(entry, length, outcome, SPAN[scope]));
+        known.set(key, learned(entry, length, features, outcome, SPAN[scope]));
       }
     },
     forget(role, share) {
@@ -92,19 +93,41 @@ export function createHistory(saved?: SavedHistory): History {
         if (of === role && (kind === 'r' || kind === 's' || kind === 'f' || kind === 't')) value.count *= share;
       }
     },
-    save: () => ({ statistics: [...known].map(([key, value]) => [key, { ...value, last: [...value.last] }] as const) }),
+    save: () => ({ statistics: [...known].map(([key, value]) => [key, copy(value)] as const) }),
   };
+}
+
+function copy(of: LengthStatistics): LengthStatistics {
+  return { ...of, last: [...of.last], grew: [...of.grew], gaps: [...of.gaps] };
+}
+
+/** Tokens that came into the prompt besides the last answer: a tool's result, or what a person wrote. */
+export function promptGrowth({ promptTokens, sharedTokens, parents }: StageFeatures): number | undefined {
+  if (sharedTokens === undefined) return undefined;
+  return Math.max(0, promptTokens - sharedTokens - (parents.at(-1)?.tokens ?? 0));
 }
 
 function learned(
   entry: LengthStatistics | undefined,
   length: number,
+  features: StageFeatures,
   outcome: StageOutcome | undefined,
   span: number,
 ): LengthStatistics {
   const called = outcome === undefined ? -1 : outcome.calledTool === undefined ? 0 : 1;
+  const logOf = (value: number | undefined): number => (value === undefined ? -1 : Math.log1p(value));
+  const [grew, gap] = [logOf(promptGrowth(features)), logOf(features.gapSeconds)];
   if (!entry) {
-    return { count: 1, mean: length, spread: 0.7, tools: called, median: length, high: length + 0.8, last: [length] };
+    return {
+      ...{ grew: [grew], gaps: [gap] },
+      count: 1,
+      mean: length,
+      spread: 0.7,
+      tools: called,
+      median: length,
+      high: length + 0.8,
+      last: [length],
+    };
   }
   entry.count = Math.min(span, entry.count + 1);
   const rate = 1 / entry.count;
@@ -115,7 +138,13 @@ function learned(
   const step = 2 * Math.max(0.05, entry.spread) * Math.max(rate, 1 / span);
   entry.median += step * (length > entry.median ? 0.5 : -0.5);
   entry.high += step * (length > entry.high ? 0.9 : -0.1);
-  entry.last.unshift(length);
-  if (entry.last.length > LAST) entry.last.length = LAST;
+  for (const [list, value] of [
+    [entry.last, length],
+    [entry.grew, grew],
+    [entry.gaps, gap],
+  ] as const) {
+    list.unshift(value);
+    if (list.length > LAST) list.length = LAST;
+  }
   return entry;
 }
