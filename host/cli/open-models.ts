@@ -88,7 +88,7 @@ async function openFile(path: string, device: Device, { context, blocks, kv }: M
 
 /** The models of a server; its key is in TUTTI_UPSTREAM_KEY. */
 async function endpoints(address: string): Promise<readonly TextEngine[]> {
-  const { endpointModels, openAiEndpoint } = await import('../llm/engine/openai-endpoint.js');
+  const { endpointModels, openAiEndpoint } = await import('../llm/elsewhere/openai-endpoint.js');
   const [url = '', model] = address.split('#');
   const key = process.env['TUTTI_UPSTREAM_KEY'];
   const apiKey = key === undefined ? {} : { apiKey: key };

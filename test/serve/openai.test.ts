@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAcceptor, type State } from '../../host/llm/engine/json/acceptor.js';
-import { ANY_OBJECT } from '../../host/llm/engine/json/schema.js';
+import { createAcceptor, type State } from '../../host/llm/sampling/json/acceptor.js';
+import { ANY_OBJECT } from '../../host/llm/sampling/json/schema.js';
 import { MODEL, storiesServer, until, type StoriesServer } from './fixture.js';
 
 const golden = readFileSync('models/stories260k/greedy.txt', 'utf8').trimEnd();

@@ -4,7 +4,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bytesSource } from '../../host/llm/byte-source.js';
 import { openLanguageModel } from '../../host/llm/engine/engine.js';
-import { endpointModels, openAiEndpoint } from '../../host/llm/engine/openai-endpoint.js';
+import { endpointModels, openAiEndpoint } from '../../host/llm/elsewhere/openai-endpoint.js';
 import type { TextEngine } from '../../host/llm/engine/text-engine.js';
 import { openGguf } from '../../host/llm/model/model-file.js';
 import { serve, type HttpServer } from '../../host/serve/index.js';

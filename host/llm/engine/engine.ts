@@ -13,13 +13,13 @@ import { loadDecoderWeights, type WeightStash } from '../model/decoder-weights.j
 import { createDecoder } from '../model/decoder.js';
 import { openGguf, type ModelFile } from '../model/model-file.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { createBatchLoop } from './batch-loop.js';
+import { createBatchLoop } from '../batching/batch-loop.js';
 import { chatRenderer, promptTokens } from './chat-prompt.js';
 import { embedTokens } from './embedding.js';
 import { checkRequest } from './check-request.js';
 import { startGeneration, type Generation, type GenerationRoom } from './generation.js';
-import { createResponseMasks } from './response-mask.js';
-import type { TokenMask } from './sampler.js';
+import { createResponseMasks } from '../sampling/response-mask.js';
+import type { TokenMask } from '../sampling/sampler.js';
 import { scoreTokens } from './score.js';
 import { decodeSnapshot, encodeSnapshot, shapeOf } from './snapshot.js';
 import type { EngineUsage, TextChunk, TextEngine, TextRequest } from './text-engine.js';

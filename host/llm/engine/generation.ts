@@ -3,9 +3,9 @@ import { abortedError } from '../../errors.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { answerText } from './answer-text.js';
 import type { KvWire } from '../kv/kv-memory.js';
-import type { BatchLoop, Sequence, SequenceInput } from './batch-loop.js';
+import type { BatchLoop, Sequence, SequenceInput } from '../batching/batch-loop.js';
 import type { GeneratedToken, GenerateOptions } from './engine.js';
-import { createSampler, logprobsOf, type SamplingOptions, type TokenMask } from './sampler.js';
+import { createSampler, logprobsOf, type SamplingOptions, type TokenMask } from '../sampling/sampler.js';
 import type { Snapshot } from './snapshot.js';
 import type { FinishReason } from './text-engine.js';
 

@@ -79,6 +79,7 @@ export function createModelHost({ hostBytes = 2 ** 31 }: { readonly hostBytes?: 
       { where: 'model' },
     );
   };
+  const placeOf = ({ model, stash }: Entry): ModelPlace => (model ? 'device' : stash ? 'host' : 'file');
   const activeOf = ({ leases, model }: Entry): number => leases + (model?.usage.running ?? 0);
   const idleOnly = (entry: Entry): void => {
     if (activeOf(entry) === 0) return;
@@ -125,7 +126,7 @@ export function createModelHost({ hostBytes = 2 ** 31 }: { readonly hostBytes?: 
     get models() {
       return [...entries.values()].map((entry) => ({
         name: entry.name,
-        place: (entry.model ? 'device' : entry.stash ? 'host' : 'file') as ModelPlace,
+        place: placeOf(entry),
         hostBytes: stashBytes(entry.stash),
         active: activeOf(entry),
         loadTimes: entry.loadTimes,

@@ -3,7 +3,7 @@
  * crosses this interface is plain data, apart from signals.
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import type { SamplingOptions } from './sampler.js';
+import type { SamplingOptions } from '../sampling/sampler.js';
 
 /** A call of a tool that an answer asks for. */
 export interface ToolCall {

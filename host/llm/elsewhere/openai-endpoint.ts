@@ -3,7 +3,7 @@ import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { abortedError, throwIfAborted, TuttiError, type TuttiErrorCode } from '../../errors.js';
 import { metadataHeaders, requestBody } from './openai-request.js';
 import { answerReader, isFields, MalformedAnswer, readEmbeddings } from './openai-response.js';
-import type { TextChunk, TextEngine, TextRequest } from './text-engine.js';
+import type { TextChunk, TextEngine, TextRequest } from '../engine/text-engine.js';
 
 export interface OpenAiEndpointOptions {
   /** Up to and with the version: "http://localhost:8000/v1". */

@@ -1,7 +1,7 @@
 /** The engine over node-llama-cpp, with a package in its place that says letters: token n is the n-th byte, 0 ends. */
 import { describe, expect, it } from 'vitest';
 import { openLlamaCpp, type LlamaCppPackage } from './llama-cpp.js';
-import type { TextChunk, TextEngine, TextRequest } from './text-engine.js';
+import type { TextChunk, TextEngine, TextRequest } from '../engine/text-engine.js';
 
 interface Seen {
   sequences: number;

@@ -5,7 +5,7 @@
 import { openWire, type RemotePort } from '../../device/remote-port.js';
 import { packError } from '../../device/remote-protocol.js';
 import { CREDIT, type EngineClientMessage, type EngineServerMessage, type WireRequest } from './engine-protocol.js';
-import type { TextChunk, TextEngine } from './text-engine.js';
+import type { TextChunk, TextEngine } from '../engine/text-engine.js';
 
 export interface ServedEngine {
   /** Resolves when the client has closed the engine, or is gone, and everything is released. Never rejects. */

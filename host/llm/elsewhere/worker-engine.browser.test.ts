@@ -1,7 +1,7 @@
 /** Engines in Web Workers. */
 import { afterEach, expect, it } from 'vitest';
 import { CREDIT } from './engine-protocol.js';
-import type { TextEngine, TextRequest } from './text-engine.js';
+import type { TextEngine, TextRequest } from '../engine/text-engine.js';
 import { createWorkerEngine } from './worker-engine.js';
 
 const modelUrl = new URL('../../../models/stories260k/stories260k-f32.gguf', import.meta.url);

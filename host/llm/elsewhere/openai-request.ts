@@ -1,5 +1,5 @@
 /** Our requests in OpenAI's words. */
-import type { ChatMessage, TextRequest, ToolDefinition } from './text-engine.js';
+import type { ChatMessage, TextRequest, ToolDefinition } from '../engine/text-engine.js';
 
 /** Body of a request to /chat/completions, or to /completions when it has a prompt. */
 export function requestBody(model: string, request: TextRequest): Record<string, unknown> {

@@ -9,8 +9,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createWasmDevice } from '../../device/wasm.js';
 import { bytesSource } from '../byte-source.js';
 import { CREDIT } from './engine-protocol.js';
-import { openLanguageModel } from './engine.js';
-import type { TextChunk, TextEngine, TextRequest } from './text-engine.js';
+import { openLanguageModel } from '../engine/engine.js';
+import type { TextChunk, TextEngine, TextRequest } from '../engine/text-engine.js';
 import { createWorkerEngine } from './worker-engine.js';
 
 const root = resolve(import.meta.dirname, '../../..');

@@ -2,9 +2,9 @@
 import { abortedError, throwIfAborted, TuttiError } from '../../errors.js';
 import { importOptional } from '../../node-import.js';
 import { renderChat } from '../tokenizer/chat-template.js';
-import { stopWatch } from './answer-text.js';
-import { conversationOf } from './chat-prompt.js';
-import type { TextChunk, TextEngine, TextRequest } from './text-engine.js';
+import { stopWatch } from '../engine/answer-text.js';
+import { conversationOf } from '../engine/chat-prompt.js';
+import type { TextChunk, TextEngine, TextRequest } from '../engine/text-engine.js';
 
 /** What is used of node-llama-cpp. */
 export interface LlamaCppPackage {

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { endpointModels, openAiEndpoint, type OpenAiEndpointOptions } from './openai-endpoint.js';
-import type { TextChunk, TextEngine, TextRequest } from './text-engine.js';
+import type { TextChunk, TextEngine, TextRequest } from '../engine/text-engine.js';
 
 type Handler = (
   request: { body: Record<string, unknown>; incoming: IncomingMessage },

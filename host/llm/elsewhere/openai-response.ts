@@ -1,5 +1,5 @@
 /** Answers in OpenAI's words, read with the care that a server elsewhere needs: whatever is not as it should be is refused by name. */
-import type { Embeddings, FinishReason, TextChunk, TokenLogprob, TokenUsage, ToolCall } from './text-engine.js';
+import type { Embeddings, FinishReason, TextChunk, TokenLogprob, TokenUsage, ToolCall } from '../engine/text-engine.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 

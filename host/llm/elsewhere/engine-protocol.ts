@@ -3,7 +3,7 @@
  * which nobody reads stops where it is. Names of messages differ from those of remote devices: both may use one port.
  */
 import type { WireError } from '../../device/remote-protocol.js';
-import type { Embeddings, EngineUsage, TextChunk, TextRequest } from './text-engine.js';
+import type { Embeddings, EngineUsage, TextChunk, TextRequest } from '../engine/text-engine.js';
 
 /** Chunks that may be on their way to the reader, and after how many it grants more. */
 export const CREDIT = 32;

@@ -5,7 +5,7 @@ import { createAcceptor, type Acceptor, type State } from './json/acceptor.js';
 import { ANY_OBJECT, grammarOf, type Grammar } from './json/schema.js';
 import { createTokenTrie, type TokenTrie } from './json/token-trie.js';
 import type { TokenMask } from './sampler.js';
-import type { TextRequest, ToolDefinition } from './text-engine.js';
+import type { TextRequest, ToolDefinition } from '../engine/text-engine.js';
 
 type Format = Pick<TextRequest, 'responseFormat' | 'tools' | 'toolChoice'>;
 

@@ -3,7 +3,7 @@ import { abortedError, throwIfAborted, TuttiError } from '../../errors.js';
 import { openWire, type RemotePort } from '../../device/remote-port.js';
 import { unpackError } from '../../device/remote-protocol.js';
 import { CREDIT_STEP, type EngineClientMessage, type EngineServerMessage } from './engine-protocol.js';
-import type { Embeddings, EngineUsage, TextChunk, TextEngine } from './text-engine.js';
+import type { Embeddings, EngineUsage, TextChunk, TextEngine } from '../engine/text-engine.js';
 
 export interface WorkerEngineOptions {
   /** Ends the worker when the engine is closed, or does not open. Default false. */
