@@ -1,0 +1,203 @@
+/**
+ * What workflows still need. Stages that are known are counted by their predictions; what agents have not decided yet by what followed the same step of
+ * earlier workflows of the same application. Seconds are those of a node at its usual load, as they were measured.
+ */
+import { sharedTokens, type OpenProgram, type OpenTicket } from './book.js';
+import type { Outlook, Program, Ticket } from './decision.js';
+import type { Stage } from './workflow.js';
+
+export interface StageRates {
+  /** Seconds that a token of an answer takes, and that one of a prompt takes, by model. */
+  readonly secondsPerToken: number[];
+  readonly secondsPerPromptToken: number[];
+}
+
+export interface OpenOutlook extends Outlook {
+  readonly rates: StageRates;
+  /** Says what decoding took of late. */
+  noteDecoding(model: number, tokens: number, seconds: number): void;
+  /** Learns from a workflow that ended. */
+  learn(program: OpenProgram): void;
+  /** What is remembered of a stage when it can run: how much was known to follow. */
+  opened(ticket: OpenTicket): void;
+}
+
+/** Replaces what is learned by what will be. */
+export interface Foresight {
+  secondsAfter(ticket: Ticket, seconds: (stage: Stage, tokens: number) => number): number;
+  workSeconds(program: Program, seconds: (stage: Stage, tokens: number) => number): number;
+}
+
+interface Seen {
+  count: number;
+  path: number;
+  work: number;
+}
+
+interface Opened {
+  readonly ticket: OpenTicket;
+  readonly keys: readonly string[];
+  /** Stages that were known then. */
+  readonly known: number;
+  readonly open: boolean;
+}
+
+/** Of prompt tokens that others begin with too, how many are computed again all the same. */
+const MISSED = 0.1;
+const RATE_WEIGHT = 0.02;
+/** Workflows that an average must have seen to count as much as the next wider one. */
+const SHRINK = 4;
+
+export function createOutlook(
+  rates: StageRates,
+  modelIndex: ReadonlyMap<string, number>,
+  foresight?: Foresight,
+): OpenOutlook {
+  const seen = new Map<string, Seen>();
+  const memory = new Map<number, Opened[]>();
+  const paths = new Map<number, { version: number; after: Map<string, number> }>();
+
+  const seconds = (stage: Stage, tokens: number): number => {
+    const model = modelIndex.get(stage.model)!;
+    const shared = Math.min(stage.promptTokens, sharedTokens(stage));
+    const prompt = stage.promptTokens - (1 - MISSED) * shared;
+    return prompt * rates.secondsPerPromptToken[model]! + tokens * rates.secondsPerToken[model]!;
+  };
+
+  /** Keys from narrow to wide. */
+  const keysOf = (ticket: OpenTicket): readonly string[] => {
+    const { program, stage } = ticket;
+    const app = program.workflow.application;
+    const calls = program.callsOfRole.get(stage.role) ?? 0;
+    const step = calls < 4 ? calls : 3 + Math.floor(Math.log2(calls - 2));
+    return [`${app}/${stage.role}/${step}`, `${app}/${stage.role}`, app, ''];
+  };
+
+  /** Average of what followed: each key shrunk to the next wider one. */
+  function expected(keys: readonly string[]): { path: number; work: number } {
+    let path = 0;
+    let work = 0;
+    for (let k = keys.length - 1; k >= 0; k--) {
+      const own = seen.get(keys[k]!);
+      if (!own) continue;
+      const weight = own.count / (own.count + (k === keys.length - 1 ? 0 : SHRINK));
+      path += weight * (own.path / own.count - path);
+      work += weight * (own.work / own.count - work);
+    }
+    return { path, work };
+  }
+
+  const tokensOf = (program: OpenProgram, stage: Stage): number => {
+    const ticket = program.tickets.get(stage.id);
+    if (!ticket) return Math.min(stage.maxTokens, roleMean(program, stage));
+    return ticket.phase === 'ended' ? ticket.tokens : Math.min(stage.maxTokens, ticket.prediction.mean);
+  };
+
+  /** Of stages that cannot run yet, the mean of their role is all that is known. */
+  const roleTokens = new Map<string, { count: number; tokens: number }>();
+  const roleKey = (program: OpenProgram, stage: Stage): string => `${program.workflow.application}/${stage.role}`;
+  function roleMean(program: OpenProgram, stage: Stage): number {
+    const known = roleTokens.get(roleKey(program, stage));
+    return known ? known.tokens / known.count : 256;
+  }
+
+  /** Chains of known stages after a stage. */
+  function knownAfter(program: OpenProgram, id: string): number {
+    let cached = paths.get(program.number);
+    if (!cached || cached.version !== program.version) {
+      cached = { version: program.version, after: new Map() };
+      paths.set(program.number, cached);
+    }
+    const { after } = cached;
+    const visit = (at: string): number => {
+      const known = after.get(at);
+      if (known !== undefined) return known;
+      let longest = 0;
+      for (const child of program.workflow.childrenOf(at)) {
+        const length = child.toolSeconds + seconds(child, tokensOf(program, child)) + visit(child.id);
+        if (length > longest) longest = length;
+      }
+      after.set(at, longest);
+      return longest;
+    };
+    return visit(id);
+  }
+
+  const outlook: OpenOutlook = {
+    rates,
+    stageSeconds(ticket) {
+      const { stage, generated, prediction } = ticket;
+      const { mean } = prediction;
+      // Who has outlived the prediction goes on for about as long again as a part of what it has.
+      const left = mean > generated ? mean - generated : Math.max(16, 0.25 * generated);
+      const tokens = Math.min(stage.maxTokens - generated, left);
+      return generated > 0 ? tokens * rates.secondsPerToken[ticket.model]! : seconds(stage, tokens);
+    },
+    secondsAfter(ticket) {
+      if (foresight) return foresight.secondsAfter(ticket, seconds);
+      const open = ticket as OpenTicket;
+      const known = knownAfter(open.program, open.stage.id);
+      return known > 0 ? known : expected(keysOf(open)).path;
+    },
+    workSeconds(program) {
+      if (foresight) return foresight.workSeconds(program, seconds);
+      const open = program as OpenProgram;
+      let work = 0;
+      let last: OpenTicket | undefined;
+      for (const stage of open.workflow.stages.values()) {
+        const ticket = open.tickets.get(stage.id);
+        if (ticket?.phase === 'ended') continue;
+        if (ticket) last = ticket;
+        work += ticket ? outlook.stageSeconds(ticket) : seconds(stage, tokensOf(open, stage));
+      }
+      return last ? work + expected(keysOf(last)).work : work;
+    },
+    noteDecoding(model, tokens, took) {
+      if (!(tokens > 0 && took > 0)) return;
+      rates.secondsPerToken[model]! += RATE_WEIGHT * (took / tokens - rates.secondsPerToken[model]!);
+    },
+    opened(ticket) {
+      const list = memory.get(ticket.program.number);
+      const entry = {
+        ...{ ticket, keys: keysOf(ticket), known: ticket.program.workflow.stages.size },
+        open: ticket.program.workflow.childrenOf(ticket.stage.id).length === 0,
+      };
+      if (list) list.push(entry);
+      else memory.set(ticket.program.number, [entry]);
+    },
+    learn(program) {
+      const list = memory.get(program.number) ?? [];
+      memory.delete(program.number);
+      paths.delete(program.number);
+      if (program.state !== 'ended') return;
+      const stages = [...program.workflow.stages.values()];
+      const took = stages.map((stage) => seconds(stage, program.tickets.get(stage.id)?.tokens ?? 0));
+      // Work of the stages from the k-th on.
+      const from = new Float64Array(stages.length + 1);
+      for (let k = stages.length - 1; k >= 0; k--) from[k] = from[k + 1]! + took[k]!;
+      for (const stage of stages) {
+        const tokens = program.tickets.get(stage.id)?.tokens ?? 0;
+        const key = roleKey(program, stage);
+        const role = roleTokens.get(key);
+        if (role) {
+          role.count++;
+          role.tokens += tokens;
+        } else roleTokens.set(key, { count: 1, tokens });
+      }
+      for (const { ticket, keys, known, open } of list) {
+        const path = open ? knownAfter(program, ticket.stage.id) : 0;
+        for (const key of keys) {
+          const entry = seen.get(key);
+          if (!entry) seen.set(key, { count: 1, path, work: from[known]! });
+          else {
+            entry.count++;
+            entry.path += path;
+            entry.work += from[known]!;
+          }
+        }
+      }
+      paths.delete(program.number);
+    },
+  };
+  return outlook;
+}

@@ -1,0 +1,405 @@
+/**
+ * Replays a workload in virtual time: the scheduler's own book and policy, with simulated nodes in place of engines. The same seedless run for the same
+ * input, always: nothing here is random.
+ */
+import TinyQueue from 'tinyqueue';
+import { createBook, type OpenProgram, type OpenTicket, type Ready } from '../maestro/book.js';
+import type { Action, Change, NodeView, Policy, Snapshot } from '../maestro/decision.js';
+import { createOutlook } from '../maestro/outlook.js';
+import type { LengthPredictor } from '../maestro/predict/predictor.js';
+import type { Stage } from '../maestro/workflow.js';
+import { TuttiError } from '../errors.js';
+import { createContents } from './contents.js';
+import { createRecorder, type SimulationResult } from './metrics.js';
+import { createSimulatedNode, type Job, type NodeEvents, type SimulatedNode } from './node.js';
+import type { DeviceProfile } from './profiles.js';
+import { createForesight } from './foresight.js';
+import type { Workload, WorkloadStage } from './workload.js';
+
+export interface SimulatedNodeSpec {
+  readonly profile: DeviceProfile;
+  /** Names of models on its device at first. Default: as many of the workload's as fit, in turn from node to node. */
+  readonly resident?: readonly string[];
+  /** When it is lost, and when it is back (never, where missing). */
+  readonly failures?: readonly { readonly at: number; readonly back?: number }[];
+  /** What it says of its load is multiplied by this. Default 1: the truth. */
+  readonly lies?: number;
+}
+
+export interface SimulationOptions {
+  readonly workload: Workload;
+  readonly nodes: readonly SimulatedNodeSpec[];
+  readonly policy: Policy;
+  /** Learns and predicts; without, every answer is expected to be of the same length. */
+  readonly predictor?: LengthPredictor;
+  /** Predictions are the truth, of lengths and of what follows. */
+  readonly oracle?: boolean;
+  /** Seconds by which the policy's view of the nodes is out of date at most. Default 0. */
+  readonly staleness?: number;
+  readonly blockSize?: number;
+  /** Most iterations to an event; 1 simulates every iteration by itself. Default: as many as nothing changes in. */
+  readonly mostIterations?: number;
+  /** Samples of memory over time; spans of stages on nodes. Default: none. */
+  readonly trace?: boolean;
+  /** Workflows that arrive before this time are not counted: they warm things up. */
+  readonly warmupSeconds?: number;
+  /** Called after every decision. For tests. */
+  readonly check?: (nodes: readonly SimulatedNode[], now: number) => void;
+}
+
+interface Event {
+  readonly at: number;
+  readonly order: number;
+  readonly kind: 'arrive' | 'ready' | 'wake' | 'loaded' | 'restored' | 'fail' | 'recover' | 'refresh' | 'sample';
+  readonly node: number;
+  /** A version, a model, an index: by kind. */
+  readonly what: number;
+  readonly ticket?: OpenTicket;
+}
+
+const SAMPLES = 200;
+/** Rounds of decisions at one time; more means that a policy goes round in circles. */
+const MOST_ROUNDS = 100_000;
+
+export function simulate(options: SimulationOptions): SimulationResult {
+  const { workload, policy, predictor, oracle = false, staleness = 0, blockSize = 16 } = options;
+  const modelIndex = new Map(workload.models.map((model, k) => [model.name, k]));
+  const contents = createContents();
+  const jobs: Job[] = [];
+  const queue = new TinyQueue<Event>([], (a, b) => a.at - b.at || a.order - b.order);
+  const recorder = createRecorder(workload, options.warmupSeconds ?? 0);
+  const hidden = new Map<number, WorkloadStage[]>();
+  const workflows = new Map<number, readonly WorkloadStage[]>();
+  let changes: Change[] = [];
+  let now = 0;
+  let order = 0;
+  let open = 0;
+  let decisions = 0;
+
+  const schedule = (at: number, kind: Event['kind'], node = -1, what = 0, ticket?: OpenTicket): void => {
+    queue.push(ticket ? { at, order: order++, kind, node, what, ticket } : { at, order: order++, kind, node, what });
+  };
+
+  const truth = (stage: Stage): number =>
+    Math.max(1, Math.min(stage.maxTokens, (stage as unknown as WorkloadStage).outputTokens));
+  const book = createBook({
+    models: new Set(modelIndex.keys()),
+    modelIndex,
+    stages: 1e6,
+    contextTokens: 2 ** 30,
+    ...(predictor && { predictor }),
+    ...(oracle && { lengthOf: truth }),
+  });
+
+  const events: NodeEvents = {
+    wake: (node, at, version) => schedule(at, 'wake', node.view.index, version),
+    firstToken: (job, at) => recorder.firstToken(job, at),
+    ended,
+    paused(job, _node, at) {
+      queueTicket(job.ticket, at);
+    },
+    overflow(node, bytes, at) {
+      now = at;
+      changes.push({ kind: 'overflow', node: node.view.index, bytes });
+      const before = node.counts.pauses;
+      refresh(node.view.index);
+      for (const action of ask()) if (action.kind === 'pause') apply(action);
+      return node.counts.pauses > before;
+    },
+    tooLarge(job) {
+      shed(job.ticket.program, `stage ${job.ticket.stage.id} needs more memory than a node has`);
+    },
+  };
+
+  const nodes = options.nodes.map(({ profile, resident }, index) => {
+    const chosen = resident
+      ? resident.map((name) => modelIndex.get(name) ?? unknownModel(name))
+      : inTurn(index, profile);
+    return createSimulatedNode({
+      ...{ index, profile, models: workload.models, resident: chosen, blockSize, events },
+      ...{ jobOf: (number) => jobs[number]!, mostIterations: options.mostIterations ?? 1e9 },
+      restore: (node, job, at) => schedule(at, 'restored', node.view.index, 0, job.ticket),
+    });
+  });
+  const direct = staleness === 0 && options.nodes.every(({ lies = 1 }) => lies === 1);
+  const views: NodeView[] = nodes.map(({ view }) => view);
+  if (!direct) nodes.forEach((_, k) => refresh(k));
+
+  /** Node k has the k-th model first, and of the others what half of its memory takes. */
+  function inTurn(index: number, profile: DeviceProfile): number[] {
+    const room = profile.memoryBytes * profile.usable;
+    const chosen: number[] = [];
+    let bytes = 0;
+    for (let k = 0; k < workload.models.length; k++) {
+      const model = (index + k) % workload.models.length;
+      const { weightBytes } = workload.models[model]!;
+      if (bytes + weightBytes > (chosen.length === 0 ? 0.9 : 0.5) * room) continue;
+      bytes += weightBytes;
+      chosen.push(model);
+    }
+    return chosen;
+  }
+
+  function unknownModel(name: string): never {
+    throw new TuttiError('OPTION_INVALID', `a node is to have the model ${name}, which the workload has not`, {
+      where: 'nodes.resident',
+    });
+  }
+
+  /** What the policy sees of a node from now on. */
+  function refresh(index: number): void {
+    if (direct) return;
+    const { view } = nodes[index]!;
+    const lie = options.nodes[index]!.lies ?? 1;
+    views[index] = {
+      ...view,
+      ...{ seenAt: now, models: view.models.map((model) => ({ ...model })), running: Math.round(view.running * lie) },
+      ...{ prefillTokens: view.prefillTokens * lie, contextTokens: view.contextTokens * lie },
+      committedBytes: view.committedBytes * lie,
+    };
+  }
+
+  const typical = nodes[0]!.view;
+  const outlook = createOutlook(
+    {
+      secondsPerToken: workload.models.map((_, k) => {
+        const sequences = Math.max(1, typical.slots / 4);
+        return typical.iterationSeconds(k, sequences, sequences * 2000);
+      }),
+      secondsPerPromptToken: workload.models.map((_, k) => 1 / typical.prefillRate(k)),
+    },
+    modelIndex,
+    oracle ? createForesight(workflows, truth) : undefined,
+  );
+
+  const snapshot: { -readonly [K in keyof Snapshot]: Snapshot[K] } = {
+    ...{ now, nodes: views, models: workload.models, blockSize, outlook, changes },
+  };
+
+  function ask(): readonly Action[] {
+    snapshot.now = now;
+    snapshot.changes = changes;
+    changes = [];
+    decisions++;
+    return policy.decide(snapshot);
+  }
+
+  function decide(): void {
+    for (let round = 0; changes.length > 0 || round > 0; round++) {
+      const actions = ask();
+      if (actions.length === 0 && changes.length === 0) break;
+      for (const action of actions) apply(action);
+      if (round > MOST_ROUNDS) {
+        throw new TuttiError('LIMIT_EXCEEDED', `policy ${policy.name} does not come to an end at ${now} s`, {
+          where: 'policy',
+        });
+      }
+    }
+    options.check?.(nodes, now);
+  }
+
+  function queueTicket(ticket: OpenTicket, at: number): void {
+    if (ticket.program.state !== 'open') return;
+    ticket.phase = 'queued';
+    recorder.queued(jobs[ticket.number]!, at);
+    changes.push({ kind: 'queued', ticket });
+  }
+
+  function makeReady(ready: readonly Ready[]): void {
+    for (const { ticket, at } of ready) {
+      jobs[ticket.number] = jobOf(ticket);
+      outlook.opened(ticket);
+      if (at <= now) queueTicket(ticket, now);
+      else schedule(at, 'ready', -1, 0, ticket);
+    }
+  }
+
+  function jobOf(ticket: OpenTicket): Job {
+    const target = truth(ticket.stage);
+    const { base, baseTokens, own } = contents.of(ticket, target, (id) => {
+      const other = ticket.program.tickets.get(id);
+      return other && jobs[other.number]?.own;
+    });
+    return {
+      ...{ ticket, target, base, baseTokens, own, admittedAt: -1, firstTokenAt: -1, served: 0, decodeFrom: 0 },
+      ...{ computed: 0, cached: 0 },
+    };
+  }
+
+  function apply(action: Action): void {
+    switch (action.kind) {
+      case 'admit': {
+        const ticket = action.ticket as OpenTicket;
+        if (ticket.phase !== 'queued') break;
+        const node = nodes[action.node]!;
+        const from = ticket.node;
+        if (from >= 0 && from !== action.node) ticket.kept = false;
+        if (node.admit(jobs[ticket.number]!, action.reserveTokens, now)) {
+          ticket.phase = 'running';
+          recorder.admitted(jobs[ticket.number]!, now);
+          changes.push({ kind: 'started', ticket, node: action.node });
+        } else {
+          refresh(action.node);
+          changes.push({ kind: 'refused', ticket, node: action.node });
+        }
+        break;
+      }
+      case 'load': {
+        const seconds = nodes[action.node]!.load(action.model, action.park, now);
+        if (seconds !== undefined) schedule(now + seconds, 'loaded', action.node, action.model);
+        refresh(action.node);
+        break;
+      }
+      case 'park':
+        nodes[action.node]!.park(action.model);
+        refresh(action.node);
+        break;
+      case 'pause': {
+        const ticket = action.ticket as OpenTicket;
+        if (ticket.phase === 'running') nodes[ticket.node]!.pause(jobs[ticket.number]!, action.keep, now);
+        break;
+      }
+      case 'migrate': {
+        const ticket = action.ticket as OpenTicket;
+        if (ticket.kept && ticket.node >= 0) ticket.node = action.node;
+        break;
+      }
+      case 'shed':
+        shed(action.program as OpenProgram, action.reason);
+        break;
+    }
+  }
+
+  function shed(program: OpenProgram, reason: string): void {
+    if (program.state !== 'open') return;
+    for (const ticket of program.tickets.values()) {
+      if (ticket.phase === 'running') nodes[ticket.node]!.pause(jobs[ticket.number]!, false, now);
+    }
+    close(program, 'shed', reason);
+    changes.push({ kind: 'shed', program });
+  }
+
+  function close(program: OpenProgram, state: 'ended' | 'shed', reason?: string): void {
+    book.close(program, state);
+    outlook.learn(program);
+    recorder.closed(program, now, reason);
+    hidden.delete(program.number);
+    workflows.delete(program.number);
+    open--;
+  }
+
+  function ended(job: Job, node: SimulatedNode, at: number): void {
+    const { ticket } = job;
+    const { program } = ticket;
+    recorder.ended(job, node.view.index, at);
+    if (program.state !== 'open') return;
+    if (job.target > 1) outlook.noteDecoding(ticket.model, job.target - 1, at - job.decodeFrom);
+    const ready = book.ended(ticket, job.target, at - job.admittedAt, at);
+    changes.push({ kind: 'ended', ticket, node: node.view.index, tokens: job.target });
+    makeReady(ready);
+    reveal(program);
+    if (program.active === 0 && program.waiting.size === 0 && !hidden.has(program.number)) close(program, 'ended');
+  }
+
+  /** Stages that agents decide on now that their parents have ended. */
+  function reveal(program: OpenProgram): void {
+    const list = hidden.get(program.number);
+    if (!list) return;
+    const shown: WorkloadStage[] = [];
+    const rest: WorkloadStage[] = [];
+    const isEnded = (id: string): boolean => program.tickets.get(id)?.phase === 'ended';
+    for (const stage of list) ((stage.parents ?? []).every(isEnded) ? shown : rest).push(stage);
+    if (shown.length === 0) return;
+    if (rest.length > 0) hidden.set(program.number, rest);
+    else hidden.delete(program.number);
+    makeReady(book.grow(program, shown, now));
+  }
+
+  function arrive(index: number): void {
+    const spec = workload.workflows[index]!;
+    const next = workload.workflows[index + 1];
+    if (next) schedule(next.arrival, 'arrive', -1, index + 1);
+    const concealed = new Set<string>();
+    const later: WorkloadStage[] = [];
+    for (const stage of spec.stages) {
+      if (!stage.hidden && !stage.parents?.some((id) => concealed.has(id))) continue;
+      concealed.add(stage.id);
+      later.push(stage);
+    }
+    const stages = later.length === 0 ? spec.stages : spec.stages.filter(({ id }) => !concealed.has(id));
+    const { program, ready } = book.open({ ...spec, stages }, now);
+    workflows.set(program.number, spec.stages);
+    if (later.length > 0) hidden.set(program.number, later);
+    open++;
+    recorder.arrived(program);
+    changes.push({ kind: 'arrived', program });
+    makeReady(ready);
+    reveal(program);
+  }
+
+  function happen(event: Event): void {
+    const node = nodes[event.node];
+    switch (event.kind) {
+      case 'arrive':
+        return arrive(event.what);
+      case 'ready':
+        return event.ticket!.phase === 'known' ? queueTicket(event.ticket!, now) : undefined;
+      case 'wake':
+        return node!.wake(now, event.what);
+      case 'loaded':
+        node!.loaded(event.what, now);
+        refresh(event.node);
+        changes.push({ kind: 'node', node: event.node });
+        return;
+      case 'restored':
+        return node!.restored(jobs[event.ticket!.number]!, now);
+      case 'fail':
+        for (const { ticket } of node!.fail(now)) {
+          ticket.interruptions++;
+          ticket.node = -1;
+          ticket.kept = false;
+          queueTicket(ticket, now);
+        }
+        for (const program of book.programs.values()) {
+          for (const ticket of program.tickets.values()) {
+            if (ticket.kept && ticket.node === event.node) ticket.kept = false;
+          }
+        }
+        refresh(event.node);
+        changes.push({ kind: 'node', node: event.node });
+        return;
+      case 'recover':
+        node!.recover(now);
+        refresh(event.node);
+        changes.push({ kind: 'node', node: event.node });
+        return;
+      case 'refresh':
+        refresh(event.node);
+        changes.push({ kind: 'node', node: event.node });
+        if (open > 0 || queue.length > nodes.length) schedule(now + staleness, 'refresh', event.node);
+        return;
+      case 'sample':
+        recorder.sample(nodes, now);
+    }
+  }
+
+  options.nodes.forEach(({ failures = [] }, index) => {
+    for (const { at, back } of failures) {
+      schedule(at, 'fail', index);
+      if (back !== undefined) schedule(back, 'recover', index);
+    }
+    if (!direct) schedule(((index + 1) / options.nodes.length) * Math.max(staleness, 0.01), 'refresh', index);
+  });
+  const [firstWorkflow] = workload.workflows;
+  if (firstWorkflow) schedule(firstWorkflow.arrival, 'arrive', -1, 0);
+  const last = workload.workflows.at(-1)?.arrival ?? 0;
+  for (let k = 0; k <= SAMPLES; k++) schedule((last * k) / SAMPLES, 'sample');
+
+  for (let event = queue.pop(); event; event = queue.pop()) {
+    now = event.at;
+    happen(event);
+    while (queue.length > 0 && queue.peek()!.at === now) happen(queue.pop()!);
+    if (changes.length > 0) decide();
+  }
+  return recorder.result({ nodes, now, decisions, unfinished: open, spans: options.trace ?? false });
+}
