@@ -4,14 +4,14 @@
  */
 import patchSource from '../../../gpu-kernels/dit/patch_rows.wgsl';
 import unpatchSource from '../../../gpu-kernels/dit/unpatch_rows.wgsl';
-import { defineKernel, type Scalars } from '../kernel.js';
+import { defineKernel, type ScalarDeclarations, type Scalars } from '../kernel.js';
 import { spread } from '../tensor/spread.js';
 import { ditModule } from './module.js';
 
 const scalars = {
-  ...{ images: 'u32', rows: 'u32', first: 'u32' },
-  ...{ height: 'u32', width: 'u32', channels: 'u32', side: 'u32' },
-} as const;
+  ...({ images: 'u32', rows: 'u32', first: 'u32' } as const),
+  ...({ height: 'u32', width: 'u32', channels: 'u32', side: 'u32' } as const),
+} satisfies ScalarDeclarations;
 
 type Shape = Scalars<typeof scalars>;
 
