@@ -9,7 +9,9 @@ const TEXT_WIDTH = 16;
 const STATED = [
   ...['promptTokens', 'newTokens', 'sharedShare', 'stageIndex', 'callsOfRole', 'previousTokensOfRole', 'parents'],
   ...['parentTokens', 'parentMost', 'gap', 'tool', 'tools', 'maxTokens', 'thinking', 'fanOut', 'depth', 'growth'],
+  ...['systemTokens', 'toolTokens', 'streaming', 'previousText', 'previousThinking', 'previousTool'],
 ] as const;
+const KINDS = ['text', 'thinking', 'tool_use'] as const;
 const EXPECTED = ['median', 'high', 'spread', 'count'] as const;
 /** What is remembered, of which scope and as what. */
 const REMEMBERED: readonly (readonly [
@@ -67,6 +69,12 @@ export function fillFeatureRow(row: Float64Array, f: StageFeatures, history: His
   row[at++] = f.fanOut ?? Number.NaN;
   row[at++] = f.depth ?? Number.NaN;
   row[at++] = logOf(promptGrowth(f));
+  row[at++] = logOf(f.systemTokens);
+  row[at++] = logOf(f.toolTokens);
+  row[at++] = f.streaming === undefined ? Number.NaN : Number(f.streaming);
+  for (const kind of KINDS) {
+    row[at++] = f.previousKinds === undefined ? Number.NaN : Number(f.previousKinds.includes(kind));
+  }
   row[at++] = expected.median;
   row[at++] = expected.high;
   row[at++] = expected.spread;

@@ -41,6 +41,13 @@ export interface StageFeatures {
   /** Seconds since the program's last answer: time in a tool, or of a person who thinks. */
   readonly gapSeconds?: number | undefined;
   readonly thinking?: boolean | undefined;
+  /** Of the prompt: tokens of the system prompt, and of the definitions of tools. */
+  readonly systemTokens?: number | undefined;
+  readonly toolTokens?: number | undefined;
+  /** Whether tokens are sent as they come. */
+  readonly streaming?: boolean | undefined;
+  /** What the program's last answer held: 'text', 'thinking', 'tool_use'. */
+  readonly previousKinds?: readonly string[] | undefined;
   /** Stages that will wait for this one, as far as is known. */
   readonly fanOut?: number | undefined;
   readonly depth?: number | undefined;

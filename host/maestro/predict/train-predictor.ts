@@ -70,7 +70,7 @@ export function trainLengthPredictor(programs: readonly ProgramSamples[], option
   const small = fit.target.length < 3000;
   const grow = (loss: BoostingLoss, matrix: FeatureMatrix, target: Float64Array, salt: number): BoostedTrees =>
     boostTrees(matrix, target, {
-      ...{ loss, trees: options.trees ?? (small ? 80 : 150), leaves: options.leaves ?? (small ? 8 : 16) },
+      ...{ loss, trees: options.trees ?? (small ? 80 : 120), leaves: options.leaves ?? (small ? 8 : 32) },
       ...{ learningRate: options.learningRate ?? 0.07, leastRows: small ? 12 : 40 },
       ...{ ridge: 1, rowShare: 0.7, columnShare: 0.6, seed: (seed + 7919 * salt) >>> 0 },
     });

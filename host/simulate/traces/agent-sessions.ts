@@ -24,7 +24,11 @@ export function readAgentSessions(text: string, options: TraceOptions = {}): Tra
     }
     blockSize = block;
     const calls: TraceCall[] = [];
-    readCalls(session, { program: id, block, start: 0, role: MAIN_AGENT, agent: undefined }, calls);
+    readCalls(
+      session,
+      { program: id, block, start: 0, role: MAIN_AGENT, agent: undefined, fields: ['sys', 'tool'] },
+      calls,
+    );
     calls.sort((a, b) => a.arrival - b.arrival);
     return { id, calls: calls.map((call, index) => ({ ...call, index })) };
   });
@@ -37,18 +41,25 @@ interface Agent {
   readonly start: number;
   readonly role: string;
   readonly agent: string | undefined;
+  /** Where its tokens of the system prompt and of tools stand. */
+  readonly fields: readonly [string, string];
 }
 
 function readCalls(owner: RecordReader, agent: Agent, into: TraceCall[]): void {
   let blocks: readonly number[] = [];
   let ended: number | undefined;
+  const [system, tool] = agent.fields.map((field) => owner.optionalCount(field));
   owner.list('requests').forEach((value, k) => {
     const record = owner.within(value, `requests[${k}]`);
     const arrival = agent.start + record.seconds('t');
     if (record.has('requests')) {
       if (agent.agent !== undefined) throw record.fail(`requests[${k}] is a sub-agent of a sub-agent`);
       const role = record.optionalText('subagent_type') || 'subagent';
-      readCalls(record, { ...agent, start: arrival, role, agent: record.text('agent_id') }, into);
+      readCalls(
+        record,
+        { ...agent, start: arrival, role, agent: record.text('agent_id'), fields: ['system_tokens', 'tool_tokens'] },
+        into,
+      );
       return;
     }
     const had = lengthOf(blocks);
@@ -68,6 +79,10 @@ function readCalls(owner: RecordReader, agent: Agent, into: TraceCall[]): void {
       ...(record.has('m') ? { model: record.text('m') } : {}),
       ...(ended === undefined ? {} : { gapSeconds: Math.max(0, arrival - ended) }),
       ...(service === undefined ? {} : { serviceSeconds: service }),
+      ...(system === undefined ? {} : { systemTokens: system }),
+      ...(tool === undefined ? {} : { toolTokens: tool }),
+      ...(record.has('type') ? { streamed: record.text('type') === 's' } : {}),
+      ...(gives === '' ? {} : { answerKinds: gives!.split('+') }),
       outputTokens: record.count('out'),
       sharedTokens: Math.min(promptTokens, keep * agent.block),
       blocks: Uint32Array.from(blocks),

@@ -8,6 +8,7 @@ export function samplesOfProgram(program: TraceProgram, workflow?: string): read
   const calls = new Map<string, number>();
   /** Of each agent: its last call. */
   const before = new Map<string, { role: string; tokens: number }>();
+  const kinds = new Map<string, readonly string[]>();
   return program.calls.map((call, index): LengthSample => {
     const agent = call.agent ?? '';
     const role = call.role ?? 'call';
@@ -22,12 +23,16 @@ export function samplesOfProgram(program: TraceProgram, workflow?: string): read
         // Two agents of one session do not answer alike.
         program: agent === '' ? program.id : `${program.id}/${agent}`,
         ...{ gapSeconds: call.gapSeconds, thinking: call.thinking },
+        ...{ systemTokens: call.systemTokens, toolTokens: call.toolTokens, streaming: call.streamed },
+        previousKinds: kinds.get(agent),
       },
       outputTokens: call.outputTokens,
       outcome: call.callsTool === undefined ? undefined : call.callsTool ? { calledTool: '' } : {},
     };
     previous.set(key, call.outputTokens);
     calls.set(key, sample.features.callsOfRole + 1);
+    if (call.answerKinds) kinds.set(agent, call.answerKinds);
+    else kinds.delete(agent);
     before.set(agent, { role: call.stage === undefined ? role : `${role} ${call.stage}`, tokens: call.outputTokens });
     return sample;
   });

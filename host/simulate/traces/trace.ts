@@ -29,6 +29,12 @@ export interface TraceCall {
   readonly bringsToolResult?: boolean;
   readonly callsTool?: boolean;
   readonly thinking?: boolean;
+  /** Of the prompt: tokens of the system prompt, and of the definitions of tools. */
+  readonly systemTokens?: number;
+  readonly toolTokens?: number;
+  readonly streamed?: boolean;
+  /** What the answer held: 'text', 'thinking', 'tool_use'. */
+  readonly answerKinds?: readonly string[];
 }
 
 export interface Trace {
@@ -106,6 +112,7 @@ export interface RecordReader {
   count(field: string): number;
   /** Seconds, from 0 up. */
   seconds(field: string): number;
+  optionalCount(field: string): number | undefined;
   optionalSeconds(field: string): number | undefined;
   text(field: string): string;
   optionalText(field: string): string | undefined;
@@ -144,6 +151,7 @@ export function recordReader(name: string, line: number, value: unknown, where =
     line,
     count: (field) => number(field, true),
     seconds: (field) => number(field, false),
+    optionalCount: (field) => (has(field) ? number(field, true) : undefined),
     optionalSeconds: (field) => (has(field) ? number(field, false) : undefined),
     text,
     optionalText: (field) => (has(field) ? text(field) : undefined),
