@@ -68,12 +68,16 @@ export function trainLengthPredictor(programs: readonly ProgramSamples[], option
     );
   }
   const small = fit.target.length < 3000;
-  const grow = (loss: BoostingLoss, matrix: FeatureMatrix, target: Float64Array, salt: number): BoostedTrees =>
-    boostTrees(matrix, target, {
-      ...{ loss, trees: options.trees ?? (small ? 80 : 120), leaves: options.leaves ?? (small ? 8 : 32) },
-      ...{ learningRate: options.learningRate ?? 0.07, leastRows: small ? 12 : 40 },
+  // Classifiers only point the regressors somewhere: half the trees, in larger steps.
+  const grow = (loss: BoostingLoss, matrix: FeatureMatrix, target: Float64Array, salt: number): BoostedTrees => {
+    const [trees, rate] = [options.trees ?? (small ? 80 : 120), options.learningRate ?? 0.07];
+    const rough = loss.kind === 'logistic';
+    return boostTrees(matrix, target, {
+      ...{ loss, trees: rough ? Math.ceil(trees / 2) : trees, learningRate: rough ? 1.6 * rate : rate },
+      ...{ leaves: options.leaves ?? (small ? 8 : rough ? 16 : 32), leastRows: small ? 12 : 40 },
       ...{ ridge: 1, rowShare: 0.7, columnShare: 0.6, seed: (seed + 7919 * salt) >>> 0 },
     });
+  };
   const first = phases === 2 ? firstPhase(fit, grow) : { regimes: [], scores: [] };
   const wide = withScores(fit.matrix, first.scores);
   const heads = LEVELS.map((level, k) => grow({ kind: 'quantile', level }, wide, fit.target, 100 + k));
