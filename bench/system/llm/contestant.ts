@@ -105,7 +105,8 @@ export async function ours(
 ): Promise<Contestant & { readonly bytes: number; readonly loadSeconds: number }> {
   const device = await createWasmDevice({ threads, memoryBudget: 2 ** 31 });
   const begun = performance.now();
-  const model = await openLanguageModel(await fileSource(file), {
+  const source = await fileSource(file);
+  const model = await openLanguageModel(source, {
     ...{ device, context: 256, batchTokens: 64, batchSequences: 32, blocks: 600 },
     ...options,
   });
@@ -117,6 +118,7 @@ export async function ours(
     ...{ bytes: device.memory.inUse, loadSeconds },
     async close() {
       await model.close();
+      await source.close();
       await device.close();
     },
   };
