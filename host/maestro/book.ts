@@ -20,8 +20,8 @@ export type OpenProgram = { -readonly [K in keyof Program]: Program[K] } & {
   readonly tickets: Map<string, OpenTicket>;
   /** Parents that have not ended, of stages without a ticket. */
   readonly waiting: Map<string, number>;
-  readonly callsOfRole: Map<string, number>;
-  readonly lastOfRole: Map<string, number>;
+  /** Calls of each role that ended, and tokens of the last of them. */
+  readonly roles: Map<string, { readonly calls: number; readonly last: number }>;
   /** Counts whatever changes what is still to come. */
   version: number;
 };
@@ -84,8 +84,8 @@ export function createBook(options: BookOptions): Book {
     return {
       ...{ role: stage.role, model: stage.model, prompt: stage.prompt, promptTokens: stage.promptTokens },
       ...{ sharedTokens: sharedTokens(stage), stageIndex: program.stagesEnded, maxTokens: stage.maxTokens },
-      ...{ callsOfRole: program.callsOfRole.get(stage.role) ?? 0, parents, tool: stage.tool, depth: stage.depth },
-      previousTokensOfRole: program.lastOfRole.get(stage.role),
+      ...{ callsOfRole: program.roles.get(stage.role)?.calls ?? 0, parents, tool: stage.tool, depth: stage.depth },
+      previousTokensOfRole: program.roles.get(stage.role)?.last,
       ...{ program: program.workflow.id, workflow: program.workflow.application, fanOut: stage.fanOut },
       gapSeconds: now - program.lastEnd,
     };
@@ -102,9 +102,19 @@ export function createBook(options: BookOptions): Book {
     const features = predictor ? featuresOf(stage, program, now) : NONE;
     const readyAt = now + stage.toolSeconds;
     const ticket: OpenTicket = {
-      ...{ stage, program, features, number: ticketNumber++, model: modelIndex.get(stage.model)!, readyAt },
-      ...{ prediction: predict(stage, features), phase: 'known', node: -1, generated: 0, kept: false },
-      ...{ interruptions: 0, tokens: 0 },
+      stage,
+      program,
+      features,
+      number: ticketNumber++,
+      model: modelIndex.get(stage.model)!,
+      readyAt,
+      prediction: predict(stage, features),
+      phase: 'known',
+      node: -1,
+      generated: 0,
+      kept: false,
+      interruptions: 0,
+      tokens: 0,
     };
     program.tickets.set(stage.id, ticket);
     program.active++;
@@ -116,7 +126,8 @@ export function createBook(options: BookOptions): Book {
     program.version++;
     for (const stage of stages) {
       let open = 0;
-      for (const parent of new Set(stage.parents)) if (program.tickets.get(parent)?.phase !== 'ended') open++;
+      for (const parent of stage.parents.length > 1 ? new Set(stage.parents) : stage.parents)
+        if (program.tickets.get(parent)?.phase !== 'ended') open++;
       if (open > 0) program.waiting.set(stage.id, open);
       else ready.push(ticketOf(stage, program, now));
     }
@@ -137,9 +148,19 @@ export function createBook(options: BookOptions): Book {
       }
       const workflow = createWorkflow(spec, { ...options, now });
       const program: OpenProgram = {
-        ...{ workflow, number: programNumber++, deadline: workflow.deadline, attainedSeconds: 0, attainedTokens: 0 },
-        ...{ stagesEnded: 0, active: 0, lastEnd: now, state: 'open', tickets: new Map(), waiting: new Map() },
-        ...{ callsOfRole: new Map(), lastOfRole: new Map(), version: 0 },
+        workflow,
+        number: programNumber++,
+        deadline: workflow.deadline,
+        attainedSeconds: 0,
+        attainedTokens: 0,
+        stagesEnded: 0,
+        active: 0,
+        lastEnd: now,
+        state: 'open',
+        tickets: new Map(),
+        waiting: new Map(),
+        roles: new Map(),
+        version: 0,
       };
       programs.set(spec.id, program);
       return { program, ready: take(program, [...workflow.stages.values()], now) };
@@ -155,8 +176,7 @@ export function createBook(options: BookOptions): Book {
       program.attainedSeconds += seconds;
       program.attainedTokens += tokens;
       program.lastEnd = now;
-      program.callsOfRole.set(stage.role, (program.callsOfRole.get(stage.role) ?? 0) + 1);
-      program.lastOfRole.set(stage.role, tokens);
+      program.roles.set(stage.role, { calls: (program.roles.get(stage.role)?.calls ?? 0) + 1, last: tokens });
       predictor?.observe(ticket.features, tokens, calledTool === undefined ? {} : { calledTool });
       const ready: Ready[] = [];
       for (const child of program.workflow.childrenOf(stage.id)) {

@@ -131,7 +131,9 @@ export type Change =
   /** Sequences of a node need more memory than there is; unless some are paused, the node pauses the one that came last. */
   | { readonly kind: 'overflow'; readonly node: number; readonly bytes: number }
   /** It joined, was lost, or has a model ready. */
-  | { readonly kind: 'node'; readonly node: number };
+  | { readonly kind: 'node'; readonly node: number }
+  /** Time has gone by, and nothing else. */
+  | { readonly kind: 'time' };
 
 export type Action =
   /** Runs a stage on a node, with memory for its prompt and so many tokens of its answer set aside. */

@@ -57,6 +57,9 @@ export function createOutlook(
   const memory = new Map<number, Opened[]>();
   const paths = new Map<number, { version: number; after: Map<string, number> }>();
 
+  /** Nothing is learned for a policy that never asks. */
+  let asked = false;
+
   const seconds = (stage: Stage, tokens: number): number => {
     const model = modelIndex.get(stage.model)!;
     const shared = Math.min(stage.promptTokens, sharedTokens(stage));
@@ -68,7 +71,7 @@ export function createOutlook(
   const keysOf = (ticket: OpenTicket): readonly string[] => {
     const { program, stage } = ticket;
     const app = program.workflow.application;
-    const calls = program.callsOfRole.get(stage.role) ?? 0;
+    const calls = program.roles.get(stage.role)?.calls ?? 0;
     const step = calls < 4 ? calls : 3 + Math.floor(Math.log2(calls - 2));
     return [`${app}/${stage.role}/${step}`, `${app}/${stage.role}`, app, ''];
   };
@@ -135,12 +138,14 @@ export function createOutlook(
     },
     secondsAfter(ticket) {
       if (foresight) return foresight.secondsAfter(ticket, seconds);
+      asked = true;
       const open = ticket as OpenTicket;
       const known = knownAfter(open.program, open.stage.id);
       return known > 0 ? known : expected(keysOf(open)).path;
     },
     workSeconds(program) {
       if (foresight) return foresight.workSeconds(program, seconds);
+      asked = true;
       const open = program as OpenProgram;
       let work = 0;
       let last: OpenTicket | undefined;
@@ -157,6 +162,7 @@ export function createOutlook(
       rates.secondsPerToken[model]! += RATE_WEIGHT * (took / tokens - rates.secondsPerToken[model]!);
     },
     opened(ticket) {
+      if (!asked) return;
       const list = memory.get(ticket.program.number);
       const entry = {
         ...{ ticket, keys: keysOf(ticket), known: ticket.program.workflow.stages.size },
@@ -166,6 +172,7 @@ export function createOutlook(
       else memory.set(ticket.program.number, [entry]);
     },
     learn(program) {
+      if (!asked) return;
       const list = memory.get(program.number) ?? [];
       memory.delete(program.number);
       paths.delete(program.number);

@@ -105,6 +105,8 @@ export interface Workflow {
 const DEFAULT_MAX_TOKENS = 4096;
 const MOST_STAGES = 10_000;
 const MOST_CONTEXT = 4 * 2 ** 20;
+const NO_PARENTS: readonly string[] = [];
+const NO_CHILDREN: readonly Stage[] = [];
 /** A year: whoever waits longer has made a mistake with units. */
 const MOST_SECONDS = 366 * 86_400;
 /** Characters per token of English text, on the safe side for reservations. */
@@ -113,21 +115,24 @@ const CHARACTERS_PER_TOKEN = 4;
 const invalid = (where: string, message: string): TuttiError =>
   new TuttiError('INPUT_INVALID', `${where} ${message}`, { where });
 
-function checkName(value: unknown, where: string): void {
+function checkName(value: unknown, where: string, name: string): void {
   if (typeof value === 'string' && value.length > 0 && value.length <= 256) return;
-  throw invalid(where, `must be a text of 1 to 256 characters, got ${show(value)}`);
+  throw invalid(`${where}.${name}`, `must be a text of 1 to 256 characters, got ${show(value)}`);
 }
 
-function checkCount(value: unknown, least: number, most: number, where: string): void {
+function checkCount(value: unknown, least: number, most: number, where: string, name: string): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return;
-  throw invalid(where, `must be a whole number in ${least} .. ${most}, got ${show(value)}`);
+  throw invalid(`${where}.${name}`, `must be a whole number in ${least} .. ${most}, got ${show(value)}`);
 }
 
-function checkSeconds(value: unknown, where: string, aboveZero = false): void {
+function checkSeconds(value: unknown, where: string, name: string, aboveZero = false): void {
   const inRange = typeof value === 'number' && (aboveZero ? value > 0 : value >= 0) && value <= MOST_SECONDS;
   if (inRange) return;
   const least = aboveZero ? 'above 0' : 'of at least 0';
-  throw invalid(where, `must be a number of seconds ${least} and at most ${MOST_SECONDS}, got ${show(value)}`);
+  throw invalid(
+    `${where}.${name}`,
+    `must be a number of seconds ${least} and at most ${MOST_SECONDS}, got ${show(value)}`,
+  );
 }
 
 function show(value: unknown): string {
@@ -137,7 +142,7 @@ function show(value: unknown): string {
 
 function checkClass(value: unknown, where: string): void {
   if (value === 'interactive' || value === 'batch') return;
-  throw invalid(where, `must be 'interactive' or 'batch', got ${show(value)}`);
+  throw invalid(`${where}.class`, `must be 'interactive' or 'batch', got ${show(value)}`);
 }
 
 function promptTokensOf(spec: StageSpec, where: string): number {
@@ -149,16 +154,16 @@ function promptTokensOf(spec: StageSpec, where: string): number {
 /** Everything about a stage that does not depend on other stages. */
 function checkStage(spec: StageSpec, where: string, limits: WorkflowLimits): void {
   const most = limits.contextTokens ?? MOST_CONTEXT;
-  checkName(spec.id, `${where}.id`);
-  checkName(spec.role, `${where}.role`);
-  checkName(spec.model, `${where}.model`);
+  checkName(spec.id, where, 'id');
+  checkName(spec.role, where, 'role');
+  checkName(spec.model, where, 'model');
   if (limits.models && !limits.models.has(spec.model)) {
     const known = [...limits.models].slice(0, 8).join(', ') || 'none';
     throw invalid(`${where}.model`, `names ${show(spec.model)}, which there is not; there are ${known}`);
   }
   if (spec.prompt !== undefined && typeof spec.prompt !== 'string') throw invalid(`${where}.prompt`, 'must be a text');
-  if (spec.promptTokens !== undefined) checkCount(spec.promptTokens, 1, most, `${where}.promptTokens`);
-  if (spec.maxTokens !== undefined) checkCount(spec.maxTokens, 1, most, `${where}.maxTokens`);
+  if (spec.promptTokens !== undefined) checkCount(spec.promptTokens, 1, most, where, 'promptTokens');
+  if (spec.maxTokens !== undefined) checkCount(spec.maxTokens, 1, most, where, 'maxTokens');
   const tokens = promptTokensOf(spec, where) + (spec.maxTokens ?? DEFAULT_MAX_TOKENS);
   if (tokens > most) {
     throw new TuttiError(
@@ -167,15 +172,15 @@ function checkStage(spec: StageSpec, where: string, limits: WorkflowLimits): voi
       { where, facts: { tokens, most } },
     );
   }
-  if (spec.class !== undefined) checkClass(spec.class, `${where}.class`);
-  if (spec.toolSeconds !== undefined) checkSeconds(spec.toolSeconds, `${where}.toolSeconds`);
-  if (spec.firstTokenSeconds !== undefined) checkSeconds(spec.firstTokenSeconds, `${where}.firstTokenSeconds`, true);
-  if (spec.latencySeconds !== undefined) checkSeconds(spec.latencySeconds, `${where}.latencySeconds`, true);
-  if (spec.fanOut !== undefined) checkCount(spec.fanOut, 0, limits.stages ?? MOST_STAGES, `${where}.fanOut`);
+  if (spec.class !== undefined) checkClass(spec.class, where);
+  if (spec.toolSeconds !== undefined) checkSeconds(spec.toolSeconds, where, 'toolSeconds');
+  if (spec.firstTokenSeconds !== undefined) checkSeconds(spec.firstTokenSeconds, where, 'firstTokenSeconds', true);
+  if (spec.latencySeconds !== undefined) checkSeconds(spec.latencySeconds, where, 'latencySeconds', true);
+  if (spec.fanOut !== undefined) checkCount(spec.fanOut, 0, limits.stages ?? MOST_STAGES, where, 'fanOut');
   if (spec.prefix && 'segments' in spec.prefix) {
-    spec.prefix.segments.forEach((s, k) => checkCount(s.tokens, 1, most, `${where}.prefix.segments[${k}].tokens`));
+    for (const { tokens: own } of spec.prefix.segments) checkCount(own, 1, most, where, 'prefix.segments.tokens');
   } else if (spec.prefix) {
-    checkCount(spec.prefix.tokens, 0, most, `${where}.prefix.tokens`);
+    checkCount(spec.prefix.tokens, 0, most, where, 'prefix.tokens');
   }
 }
 
@@ -184,25 +189,30 @@ function checkStage(spec: StageSpec, where: string, limits: WorkflowLimits): voi
  * @throws TuttiError INPUT_INVALID for cycles, unknown parents or models, numbers out of range, a deadline that has passed; LIMIT_EXCEEDED
  */
 export function createWorkflow(spec: WorkflowSpec, limits: WorkflowLimits = {}): Workflow {
-  checkName(spec.id, 'workflow.id');
+  checkName(spec.id, 'workflow', 'id');
   const where = `workflow ${spec.id}`;
-  if (spec.application !== undefined) checkName(spec.application, `${where}.application`);
-  if (spec.tenant !== undefined) checkName(spec.tenant, `${where}.tenant`);
-  if (spec.class !== undefined) checkClass(spec.class, `${where}.class`);
+  if (spec.application !== undefined) checkName(spec.application, where, 'application');
+  if (spec.tenant !== undefined) checkName(spec.tenant, where, 'tenant');
+  if (spec.class !== undefined) checkClass(spec.class, where);
   if (!Number.isFinite(spec.arrival)) throw invalid(`${where}.arrival`, `must be a time, got ${show(spec.arrival)}`);
-  if (spec.deadlineSeconds !== undefined) checkSeconds(spec.deadlineSeconds, `${where}.deadlineSeconds`, true);
+  if (spec.deadlineSeconds !== undefined) checkSeconds(spec.deadlineSeconds, where, 'deadlineSeconds', true);
   const deadline = spec.deadlineSeconds === undefined ? Infinity : spec.arrival + spec.deadlineSeconds;
   if (limits.now !== undefined && deadline <= limits.now) {
     throw invalid(`${where}.deadlineSeconds`, `has passed ${limits.now - deadline} s ago; give it a later deadline`);
   }
   const mostStages = limits.stages ?? MOST_STAGES;
   const stages = new Map<string, Stage>();
-  const children = new Map<string, Stage[]>();
+  let children: Map<string, Stage[]> | undefined;
 
   const workflow: Workflow = {
-    ...{ id: spec.id, application: spec.application ?? 'unknown', tenant: spec.tenant ?? 'default' },
-    ...{ class: spec.class ?? 'interactive', arrival: spec.arrival, deadline, stages },
-    childrenOf: (stage) => children.get(stage) ?? [],
+    id: spec.id,
+    application: spec.application ?? 'unknown',
+    tenant: spec.tenant ?? 'default',
+    class: spec.class ?? 'interactive',
+    arrival: spec.arrival,
+    deadline,
+    stages,
+    childrenOf: (stage) => children?.get(stage) ?? NO_CHILDREN,
     add(specs, now) {
       if (now !== undefined && !Number.isFinite(now)) throw invalid(where, `was given ${show(now)} as the time`);
       if (stages.size + specs.length > mostStages) {
@@ -216,16 +226,21 @@ export function createWorkflow(spec: WorkflowSpec, limits: WorkflowLimits = {}):
       for (const { spec: next, depth } of inOrder(specs, stages, where, limits)) {
         const stage: Stage = {
           ...next,
-          ...{ workflow, index: stages.size + added.length, depth, promptTokens: promptTokensOf(next, where) },
-          ...{ parents: next.parents ?? [], toolSeconds: next.toolSeconds ?? 0 },
-          ...{ class: next.class ?? workflow.class, maxTokens: next.maxTokens ?? DEFAULT_MAX_TOKENS },
+          workflow,
+          index: stages.size + added.length,
+          depth,
+          promptTokens: promptTokensOf(next, where),
+          parents: next.parents ?? NO_PARENTS,
+          toolSeconds: next.toolSeconds ?? 0,
+          class: next.class ?? workflow.class,
+          maxTokens: next.maxTokens ?? DEFAULT_MAX_TOKENS,
         };
         added.push(stage);
       }
       for (const stage of added) {
         stages.set(stage.id, stage);
         for (const parent of stage.parents) {
-          const list = children.get(parent);
+          const list = (children ??= new Map<string, Stage[]>()).get(parent);
           if (list) list.push(stage);
           else children.set(parent, [stage]);
         }
@@ -244,6 +259,11 @@ function inOrder(
   where: string,
   limits: WorkflowLimits,
 ): { spec: StageSpec; depth: number }[] {
+  const [only] = specs;
+  if (specs.length === 1 && only && !only.parents?.length && !(only.prefix && 'stage' in only.prefix)) {
+    checkStage(only, `${where}.stages[0]`, limits);
+    if (!known.has(only.id)) return [{ spec: only, depth: 0 }];
+  }
   const fresh = new Map<string, StageSpec>();
   specs.forEach((spec, k) => {
     const at = `${where}.stages[${k}]`;

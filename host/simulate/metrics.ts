@@ -99,7 +99,6 @@ export interface Recorder {
     readonly now: number;
     readonly decisions: number;
     readonly unfinished: number;
-    readonly spans: boolean;
   }): SimulationResult;
 }
 
@@ -111,7 +110,7 @@ function distribution(values: number[]): Distribution {
   return { mean: sum / sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), most: at(1) };
 }
 
-export function createRecorder(workload: Workload, warmupSeconds: number): Recorder {
+export function createRecorder(workload: Workload, warmupSeconds: number, keepSpans: boolean): Recorder {
   const programs = new Map<number, ProgramRecord>();
   const times = {
     interactive: { first: [] as number[], queue: [] as number[] },
@@ -158,7 +157,7 @@ export function createRecorder(workload: Workload, warmupSeconds: number): Recor
         const record = programs.get(program.number);
         if (record) record.met = false;
       }
-      if (spans.length < 20_000) {
+      if (keepSpans && spans.length < 20_000) {
         spans.push({ node, from: job.admittedAt, to: at, role: stage.role, model, workflow: program.workflow.id });
       }
     },
@@ -185,7 +184,7 @@ export function createRecorder(workload: Workload, warmupSeconds: number): Recor
       }
       memory.push({ at, weights, reserved, used, idle });
     },
-    result({ nodes, now, decisions, unfinished, spans: keepSpans }) {
+    result({ nodes, now, decisions, unfinished }) {
       const list = [...programs.values()].filter(({ counted }) => counted);
       const summary = (kinds: readonly StageClass[]): ClassSummary => {
         const own = list.filter((p) => kinds.includes(p.class));
@@ -229,7 +228,7 @@ export function createRecorder(workload: Workload, warmupSeconds: number): Recor
         reservedBytes: average(({ reserved }) => reserved),
         usedBytes: average(({ used }) => used),
         fairness: squares === 0 ? 1 : sum ** 2 / (parts.length * squares),
-        ...{ reasons, memory, spans: keepSpans ? spans : [] },
+        ...{ reasons, memory, spans },
         latencies: Float64Array.from(list.filter((p) => p.state === 'ended').map((p) => p.latency)).sort(),
       };
     },

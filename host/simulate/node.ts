@@ -203,6 +203,10 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
     return bytes;
   }
 
+  const mostBlockBytes = Math.max(...bytesOfBlock);
+  /** More than `growth` can be, found without looking at every sequence. */
+  const growthBound = (n: number): number => running.length * (Math.ceil(n / blockSize) + 1) * mostBlockBytes;
+
   const free = (): number => deviceBytes - view.weightBytes - view.committedBytes;
   /** The same, when the iteration that is under way has ended. */
   const freeAt = (now: number): number => free() - (rounds > 0 ? growth(roundsBy(now)) : 0);
@@ -217,6 +221,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
     rounds = 0;
     for (;;) {
       if (running.length === 0) return;
+      if (growthBound(1) <= free()) break;
       const need = growth(1);
       if (need <= free()) break;
       if (running.length + joining.length + away.size === 1) {
@@ -268,7 +273,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
         perRound = room - rest;
       }
     }
-    if (n > 1 && growth(n) > free()) {
+    if (n > 1 && growthBound(n) > free() && growth(n) > free()) {
       let low = 1;
       let high = n;
       while (high - low > 1) {
@@ -441,7 +446,8 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       const reserve = Math.max(1, reserveTokens - ticket.generated);
       const cache = caches[model]!;
       const need = Math.ceil((prompt + reserve) / blockSize) - Math.floor(lookUp(ticket.number, true) / blockSize) + 1;
-      if (need * bytesOfBlock[model]! > freeAt(now)) return false;
+      const bytes = need * bytesOfBlock[model]!;
+      if (bytes > free() - (rounds > 0 ? growthBound(rounds) : 0) && bytes > freeAt(now)) return false;
       const own = ticket.generated > 0 && cache.lookUp(job.own, prompt - 1) > job.baseTokens;
       const { span, tokens } = own ? cache.pin(job.own, prompt - 1, false) : cache.pin(job.base, job.baseTokens, true);
       const shared = span ? Math.min(span.end, prompt - 1) - (Math.min(span.end, prompt - 1) % blockSize) : 0;

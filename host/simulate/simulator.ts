@@ -50,7 +50,8 @@ export interface SimulationOptions {
 interface Event {
   readonly at: number;
   readonly order: number;
-  readonly kind: 'arrive' | 'ready' | 'wake' | 'loaded' | 'restored' | 'fail' | 'recover' | 'refresh' | 'sample';
+  readonly kind:
+    'arrive' | 'ready' | 'wake' | 'loaded' | 'restored' | 'fail' | 'recover' | 'refresh' | 'sample' | 'tick';
   readonly node: number;
   /** A version, a model, an index: by kind. */
   readonly what: number;
@@ -58,6 +59,7 @@ interface Event {
 }
 
 const SAMPLES = 200;
+const TICK_SECONDS = 1;
 /** Rounds of decisions at one time; more means that a policy goes round in circles. */
 const MOST_ROUNDS = 100_000;
 
@@ -65,9 +67,10 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const { workload, policy, predictor, oracle = false, staleness = 0, blockSize = 16 } = options;
   const modelIndex = new Map(workload.models.map((model, k) => [model.name, k]));
   const contents = createContents();
-  const jobs: Job[] = [];
+  /** By number of their tickets; those of workflows that are over are gone. */
+  const jobs = new Map<number, Job>();
   const queue = new TinyQueue<Event>([], (a, b) => a.at - b.at || a.order - b.order);
-  const recorder = createRecorder(workload, options.warmupSeconds ?? 0);
+  const recorder = createRecorder(workload, options.warmupSeconds ?? 0, options.trace ?? false);
   const hidden = new Map<number, WorkloadStage[]>();
   const workflows = new Map<number, readonly WorkloadStage[]>();
   let changes: Change[] = [];
@@ -75,6 +78,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   let order = 0;
   let open = 0;
   let decisions = 0;
+  let ticking = false;
 
   const schedule = (at: number, kind: Event['kind'], node = -1, what = 0, ticket?: OpenTicket): void => {
     queue.push(ticket ? { at, order: order++, kind, node, what, ticket } : { at, order: order++, kind, node, what });
@@ -117,7 +121,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
       : inTurn(index, profile);
     return createSimulatedNode({
       ...{ index, profile, models: workload.models, resident: chosen, blockSize, events },
-      ...{ jobOf: (number) => jobs[number]!, mostIterations: options.mostIterations ?? 1e9 },
+      ...{ jobOf: (number) => jobs.get(number)!, mostIterations: options.mostIterations ?? 1e9 },
       restore: (node, job, at) => schedule(at, 'restored', node.view.index, 0, job.ticket),
     });
   });
@@ -201,13 +205,13 @@ export function simulate(options: SimulationOptions): SimulationResult {
   function queueTicket(ticket: OpenTicket, at: number): void {
     if (ticket.program.state !== 'open') return;
     ticket.phase = 'queued';
-    recorder.queued(jobs[ticket.number]!, at);
+    recorder.queued(jobs.get(ticket.number)!, at);
     changes.push({ kind: 'queued', ticket });
   }
 
   function makeReady(ready: readonly Ready[]): void {
     for (const { ticket, at } of ready) {
-      jobs[ticket.number] = jobOf(ticket);
+      jobs.set(ticket.number, jobOf(ticket));
       outlook.opened(ticket);
       if (at <= now) queueTicket(ticket, now);
       else schedule(at, 'ready', -1, 0, ticket);
@@ -218,11 +222,20 @@ export function simulate(options: SimulationOptions): SimulationResult {
     const target = truth(ticket.stage);
     const { base, baseTokens, own } = contents.of(ticket, target, (id) => {
       const other = ticket.program.tickets.get(id);
-      return other && jobs[other.number]?.own;
+      return other && jobs.get(other.number)?.own;
     });
     return {
-      ...{ ticket, target, base, baseTokens, own, admittedAt: -1, firstTokenAt: -1, served: 0, decodeFrom: 0 },
-      ...{ computed: 0, cached: 0 },
+      ticket,
+      target,
+      base,
+      baseTokens,
+      own,
+      admittedAt: -1,
+      firstTokenAt: -1,
+      served: 0,
+      decodeFrom: 0,
+      computed: 0,
+      cached: 0,
     };
   }
 
@@ -234,9 +247,9 @@ export function simulate(options: SimulationOptions): SimulationResult {
         const node = nodes[action.node]!;
         const from = ticket.node;
         if (from >= 0 && from !== action.node) ticket.kept = false;
-        if (node.admit(jobs[ticket.number]!, action.reserveTokens, now)) {
+        if (node.admit(jobs.get(ticket.number)!, action.reserveTokens, now)) {
           ticket.phase = 'running';
-          recorder.admitted(jobs[ticket.number]!, now);
+          recorder.admitted(jobs.get(ticket.number)!, now);
           changes.push({ kind: 'started', ticket, node: action.node });
         } else {
           refresh(action.node);
@@ -256,7 +269,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
         break;
       case 'pause': {
         const ticket = action.ticket as OpenTicket;
-        if (ticket.phase === 'running') nodes[ticket.node]!.pause(jobs[ticket.number]!, action.keep, now);
+        if (ticket.phase === 'running') nodes[ticket.node]!.pause(jobs.get(ticket.number)!, action.keep, now);
         break;
       }
       case 'migrate': {
@@ -272,8 +285,9 @@ export function simulate(options: SimulationOptions): SimulationResult {
 
   function shed(program: OpenProgram, reason: string): void {
     if (program.state !== 'open') return;
+    program.state = 'shed';
     for (const ticket of program.tickets.values()) {
-      if (ticket.phase === 'running') nodes[ticket.node]!.pause(jobs[ticket.number]!, false, now);
+      if (ticket.phase === 'running') nodes[ticket.node]!.pause(jobs.get(ticket.number)!, false, now);
     }
     close(program, 'shed', reason);
     changes.push({ kind: 'shed', program });
@@ -283,6 +297,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     book.close(program, state);
     outlook.learn(program);
     recorder.closed(program, now, reason);
+    for (const { number } of program.tickets.values()) jobs.delete(number);
     hidden.delete(program.number);
     workflows.delete(program.number);
     open--;
@@ -291,8 +306,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
   function ended(job: Job, node: SimulatedNode, at: number): void {
     const { ticket } = job;
     const { program } = ticket;
-    recorder.ended(job, node.view.index, at);
     if (program.state !== 'open') return;
+    recorder.ended(job, node.view.index, at);
     if (job.target > 1) outlook.noteDecoding(ticket.model, job.target - 1, at - job.decodeFrom);
     const ready = book.ended(ticket, job.target, at - job.admittedAt, at);
     changes.push({ kind: 'ended', ticket, node: node.view.index, tokens: job.target });
@@ -331,10 +346,18 @@ export function simulate(options: SimulationOptions): SimulationResult {
     workflows.set(program.number, spec.stages);
     if (later.length > 0) hidden.set(program.number, later);
     open++;
+    tick();
     recorder.arrived(program);
     changes.push({ kind: 'arrived', program });
     makeReady(ready);
     reveal(program);
+  }
+
+  /** While workflows are open, policies are asked every second at least: some look at how long something took. */
+  function tick(): void {
+    if (ticking || open === 0 || queue.length === 0) return;
+    ticking = true;
+    schedule(now + TICK_SECONDS, 'tick');
   }
 
   function happen(event: Event): void {
@@ -351,8 +374,10 @@ export function simulate(options: SimulationOptions): SimulationResult {
         refresh(event.node);
         changes.push({ kind: 'node', node: event.node });
         return;
-      case 'restored':
-        return node!.restored(jobs[event.ticket!.number]!, now);
+      case 'restored': {
+        const job = jobs.get(event.ticket!.number);
+        return job && node!.restored(job, now);
+      }
       case 'fail':
         for (const { ticket } of node!.fail(now)) {
           ticket.interruptions++;
@@ -380,6 +405,11 @@ export function simulate(options: SimulationOptions): SimulationResult {
         return;
       case 'sample':
         recorder.sample(nodes, now);
+        return;
+      case 'tick':
+        ticking = false;
+        changes.push({ kind: 'time' });
+        tick();
     }
   }
 
@@ -401,5 +431,5 @@ export function simulate(options: SimulationOptions): SimulationResult {
     while (queue.length > 0 && queue.peek()!.at === now) happen(queue.pop()!);
     if (changes.length > 0) decide();
   }
-  return recorder.result({ nodes, now, decisions, unfinished: open, spans: options.trace ?? false });
+  return recorder.result({ nodes, now, decisions, unfinished: open });
 }

@@ -3,6 +3,10 @@ import { TuttiError } from '../../errors.js';
 import type { Policy } from '../decision.js';
 import { composePolicy } from './compose.js';
 import type { PolicyLevels } from './levels.js';
+import { maestroOrdering } from './maestro-ordering.js';
+import { maestroProvisioning } from './maestro-provisioning.js';
+import { maestroResidency } from './maestro-residency.js';
+import { maestroRouting } from './maestro-routing.js';
 import { edf, fcfs, leastLaxity, plas, programPausing, sjf } from './ordering.js';
 import { maxLength, onDemand } from './provisioning.js';
 import { fixedModels, leastRecentlyUsed } from './residency.js';
@@ -27,6 +31,10 @@ const POLICIES: Readonly<Record<string, Make>> = {
   'least-laxity': () => ({ ordering: leastLaxity(), routing: prefixAffinity(), ...paged() }),
   plas: () => ({ ordering: plas(), routing: programAffinity(), ...paged() }),
   'program-pausing': () => ({ ordering: programPausing(), routing: programAffinity({ longTokens: 0 }), ...paged() }),
+  maestro: () => ({
+    ...{ ordering: maestroOrdering(), routing: maestroRouting() },
+    ...{ provisioning: maestroProvisioning(), residency: maestroResidency() },
+  }),
   'kv-routing': () => ({ ordering: fcfs(), routing: kvCost(), ...paged() }),
 };
 

@@ -42,6 +42,8 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
   /** When tickets were paused that have not begun again. */
   const pausedAt = new Map<number, number>();
   let indexed = 0;
+  /** Whether anybody asks for the last in rank of those that run. */
+  const ranksRunning = ordering.preempts !== undefined || provisioning.victim !== undefined;
 
   const list = <T>(lists: T[], at: number, make: () => T): T => (lists[at] ??= make());
   const queueOf = (model: number): RankHeap => list(queues, model, createRankHeap);
@@ -78,8 +80,10 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
       case 'queued': {
         const { ticket } = change;
         if (ticket.phase !== 'queued') return;
-        for (const set of onNode) if (ticket.interruptions > 0) set?.delete(ticket);
-        runningOf(ticket.model).delete(ticket);
+        if (ticket.interruptions > 0) {
+          for (const set of onNode) set?.delete(ticket);
+          runningOf(ticket.model).delete(ticket);
+        }
         const queue = queueOf(ticket.model);
         if (!queue.has(ticket)) queuedCount[ticket.model] = (queuedCount[ticket.model] ?? 0) + 1;
         setRank(ticket, snapshot);
@@ -98,8 +102,10 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
         pausedAt.delete(ticket.number);
         if (queueOf(ticket.model).delete(ticket)) queuedCount[ticket.model]!--;
         nodeSet(node).add(ticket);
-        setRank(ticket, snapshot);
+        if (ranksRunning) setRank(ticket, snapshot);
+        else timers.delete(ticket);
         index.update(snapshot.nodes[node]!);
+        if (snapshot.nodes.length <= LOOK_AT) return;
         const last = lastNodes.get(ticket.program.number);
         if (!last) lastNodes.set(ticket.program.number, [node]);
         else if (!last.includes(node)) {
@@ -112,6 +118,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
         const { ticket, node } = change;
         nodeSet(node).delete(ticket);
         forget(ticket);
+        if (ticket.program.state !== 'open') lastNodes.delete(ticket.program.number);
         index.update(snapshot.nodes[node]!);
         blocked.fill(false);
         if (ordering.followsProgram) {
@@ -130,19 +137,21 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
       case 'node':
         index.update(snapshot.nodes[change.node]!);
         blocked.fill(false);
+        return;
+      case 'time':
+        blocked.fill(false);
     }
   }
 
   /** Nodes to look at for a stage. */
-  function* around(ticket: Ticket, { nodes }: Snapshot): Generator<NodeView> {
-    if (nodes.length <= LOOK_AT) {
-      yield* nodes;
-      return;
+  function around(ticket: Ticket, { nodes }: Snapshot): readonly NodeView[] {
+    if (nodes.length <= LOOK_AT) return nodes;
+    const seen = index.least(LOOK_AT).map((node) => nodes[node]!);
+    for (const last of lastNodes.get(ticket.program.number) ?? []) {
+      if (!seen.includes(nodes[last]!)) seen.push(nodes[last]!);
     }
-    const seen = index.least(LOOK_AT);
-    for (const node of seen) yield nodes[node]!;
-    for (const node of lastNodes.get(ticket.program.number) ?? []) if (!seen.includes(node)) yield nodes[node]!;
-    if (ticket.node >= 0 && !seen.includes(ticket.node)) yield nodes[ticket.node]!;
+    if (ticket.node >= 0 && !seen.includes(nodes[ticket.node]!)) seen.push(nodes[ticket.node]!);
+    return seen;
   }
 
   /** `more`: bytes that are about to be given back. */

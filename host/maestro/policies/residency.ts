@@ -1,5 +1,5 @@
 /** Which models are where: as they were put, or those used of late. */
-import { freeKvBytes, type Action, type NodeView, type Snapshot, type Ticket } from '../decision.js';
+import { freeKvBytes, type Action, type NodeView, type Snapshot } from '../decision.js';
 import type { Residency } from './levels.js';
 
 /** Models stay where they were at first; a node that comes back gets its own again. */
@@ -55,15 +55,15 @@ export function makeRoom(
 export function leastRecentlyUsed(): Residency {
   const leaving = new Map<number, { readonly drain: readonly number[]; readonly want: number }>();
 
-  function loadAt(node: NodeView, ticket: Ticket, snapshot: Snapshot): Action | undefined {
-    const room = makeRoom(node, ticket.model, snapshot, (model) => node.models[model]!.usedAt);
+  function loadAt(node: NodeView, model: number, snapshot: Snapshot): Action | undefined {
+    const room = makeRoom(node, model, snapshot, (k) => node.models[k]!.usedAt);
     if (!room) return undefined;
     if (room.drain.length > 0) {
-      leaving.set(node.index, { drain: room.drain, want: ticket.model });
+      leaving.set(node.index, { drain: room.drain, want: model });
       return undefined;
     }
     leaving.delete(node.index);
-    return { kind: 'load', node: node.index, model: ticket.model, park: room.park };
+    return { kind: 'load', node: node.index, model, park: room.park };
   }
 
   return {
@@ -77,7 +77,7 @@ export function leastRecentlyUsed(): Residency {
           leaving.delete(index);
       }
       for (const [index, { want }] of leaving)
-        if (want === ticket.model) return loadAt(nodes[index]!, ticket, snapshot);
+        if (want === ticket.model) return loadAt(nodes[index]!, ticket.model, snapshot);
       let there = false;
       let best: NodeView | undefined;
       let bestUsed = Infinity;
@@ -102,7 +102,20 @@ export function leastRecentlyUsed(): Residency {
       // A second copy, only when waiting took longer than loading does.
       const wait = now - ticket.readyAt;
       if (there && wait < 2 * best.models[ticket.model]!.readySeconds) return undefined;
-      return loadAt(best, ticket, snapshot);
+      return loadAt(best, ticket.model, snapshot);
+    },
+    // Who made it leave may have found another place by now; it is not left half done.
+    spare(_queued, snapshot) {
+      for (const [index, { want, drain }] of leaving) {
+        const node = snapshot.nodes[index]!;
+        const { place } = node.models[want]!;
+        if (!node.alive || place === 'device' || place === 'loading') leaving.delete(index);
+        else if (drain.every((k) => node.models[k]!.running === 0)) {
+          leaving.delete(index);
+          return loadAt(node, want, snapshot);
+        }
+      }
+      return undefined;
     },
   };
 }
