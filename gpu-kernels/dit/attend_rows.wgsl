@@ -1,5 +1,4 @@
-// Attention of rows of queries; a workgroup per (query, head, sequence). Keys are taken in tiles of WORKGROUP_SIZE: first an invocation per key for the scores, then an
-// invocation per elements of the head for the weighted values.
+// Attention of rows of queries; an invocation per (query, head, sequence), which takes a panel of eight keys at a time. Neighbours read the same keys and values at the same time.
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Params {
@@ -28,93 +27,81 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
-@group(0) @binding(2) var<storage, read> panels: array<f32>;
+@group(0) @binding(2) var<storage, read> panels: array<vec4f>;
 @group(0) @binding(3) var<storage, read> values: array<f32>;
 @group(0) @binding(4) var<storage, read_write> state: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
-// Elements of a head per invocation: heads have at most 256.
-const SHARES: u32 = 256u / 64u;
-var<workgroup> scores: array<f32, WORKGROUP_SIZE>;
-var<workgroup> reduced: array<f32, WORKGROUP_SIZE>;
-var<workgroup> queryOf: array<f32, 256>;
-
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn attendRows(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3u) {
+  let t = group.x * WORKGROUP_SIZE + local;
+  if (t >= params.queries) {
+    return;
+  }
   let size = params.headSize;
   let begin = group.y * size;
-  let query = (group.z * params.qSequence + params.qFirst + group.x) * params.qStride + params.qBegin + begin;
-  let result = (group.z * params.oSequence + params.oFirst + group.x) * params.oStride + params.oBegin + begin;
+  let query = (group.z * params.qSequence + params.qFirst + t) * params.qStride + params.qBegin + begin;
+  let result = (group.z * params.oSequence + params.oFirst + t) * params.oStride + params.oBegin + begin;
   let value = (group.z * params.vSequence + params.vFirst) * params.vStride + params.vBegin + begin;
-  let panel = (group.z * params.heads + group.y) * ((params.keys + 7u) / 8u) * 8u * size;
-  let place = ((group.z * params.queries + group.x) * params.heads + group.y) * 2u;
-  for (var i = local; i < size; i += WORKGROUP_SIZE) {
-    queryOf[i] = q[query + i];
-  }
+  let ofHead = (params.keys + 7u) / 8u;
+  let place = ((group.z * params.queries + t) * params.heads + group.y) * 2u;
   var highest = -3.0e38;
   var sum = 0.0;
-  var sums = array<f32, SHARES>();
+  // Heads have at most 256 elements.
+  var sums = array<vec4f, 64>();
   if (params.begins == 0u) {
     highest = state[place];
     sum = state[place + 1u];
-    for (var s = 0u; s < SHARES; s++) {
-      let i = local + s * WORKGROUP_SIZE;
-      if (i < size) {
-        sums[s] = out[result + i];
-      }
+    for (var i = 0u; i < size; i += 4u) {
+      let at = result + i;
+      sums[i / 4u] = vec4f(out[at], out[at + 1u], out[at + 2u], out[at + 3u]);
     }
   }
-  workgroupBarrier();
-  for (var first = 0u; first < params.keys; first += WORKGROUP_SIZE) {
-    let j = first + local;
-    var score = -3.0e38;
-    if (j < params.keys) {
-      let key = panel + (j / 8u) * 8u * size + j % 8u;
-      score = 0.0;
-      for (var i = 0u; i < size; i++) {
-        score += queryOf[i] * panels[key + i * 8u];
-      }
-      score *= params.scale;
+  for (var p = 0u; p < ofHead; p++) {
+    // A panel: the scores of eight keys, and their weights.
+    var key = ((group.z * params.heads + group.y) * ofHead + p) * size * 2u;
+    var low = vec4f();
+    var high = vec4f();
+    for (var i = 0u; i < size; i++) {
+      let element = q[query + i];
+      low += element * panels[key];
+      high += element * panels[key + 1u];
+      key += 2u;
     }
-    reduced[local] = score;
-    workgroupBarrier();
-    for (var span = WORKGROUP_SIZE / 2u; span > 0u; span /= 2u) {
-      if (local < span) {
-        reduced[local] = max(reduced[local], reduced[local + span]);
-      }
-      workgroupBarrier();
-    }
-    let now = max(highest, reduced[0]);
-    scores[local] = select(0.0, exp(max(score - now, -87.0)), j < params.keys);
-    workgroupBarrier();
+    let index = vec4u(p * 8u) + vec4u(0u, 1u, 2u, 3u);
+    let lowest = vec4f(-3.0e38);
+    let there = index < vec4u(params.keys);
+    let thereToo = index + vec4u(4u) < vec4u(params.keys);
+    low = select(lowest, low * params.scale, there);
+    high = select(lowest, high * params.scale, thereToo);
+    let most = max(low, high);
+    let now = max(highest, max(max(most.x, most.y), max(most.z, most.w)));
     let shrink = exp(max(highest - now, -87.0));
     highest = now;
-    sum *= shrink;
-    for (var s = 0u; s < SHARES; s++) {
-      sums[s] *= shrink;
-    }
-    let tile = min(WORKGROUP_SIZE, params.keys - first);
-    for (var p = 0u; p < tile; p++) {
-      let weight = scores[p];
-      sum += weight;
-      let row = value + (first + p) * params.vStride;
-      for (var s = 0u; s < SHARES; s++) {
-        let i = local + s * WORKGROUP_SIZE;
-        if (i < size) {
-          sums[s] += weight * values[row + i];
-        }
+    low = select(vec4f(), exp(max(low - now, vec4f(-87.0))), there);
+    high = select(vec4f(), exp(max(high - now, vec4f(-87.0))), thereToo);
+    let both = low + high;
+    sum = sum * shrink + (both.x + both.y + (both.z + both.w));
+    let count = min(8u, params.keys - p * 8u);
+    let firstRow = value + p * 8u * params.vStride;
+    for (var i = 0u; i < size; i += 4u) {
+      var four = sums[i / 4u] * shrink;
+      var at = firstRow + i;
+      for (var j = 0u; j < count; j++) {
+        let weight = select(high[j % 4u], low[j % 4u], j < 4u);
+        four += weight * vec4f(values[at], values[at + 1u], values[at + 2u], values[at + 3u]);
+        at += params.vStride;
       }
-    }
-    workgroupBarrier();
-  }
-  for (var s = 0u; s < SHARES; s++) {
-    let i = local + s * WORKGROUP_SIZE;
-    if (i < size) {
-      out[result + i] = select(sums[s], sums[s] / sum, params.ends != 0u);
+      sums[i / 4u] = four;
     }
   }
-  if (local == 0u) {
-    state[place] = highest;
-    state[place + 1u] = sum;
+  let share = select(1.0, 1.0 / sum, params.ends != 0u);
+  for (var i = 0u; i < size; i += 4u) {
+    let four = sums[i / 4u] * share;
+    for (var c = 0u; c < 4u; c++) {
+      out[result + i + c] = four[c];
+    }
   }
+  state[place] = highest;
+  state[place + 1u] = sum;
 }

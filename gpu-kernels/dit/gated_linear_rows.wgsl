@@ -1,4 +1,4 @@
-// A linear layer that ends in a gated residual; a workgroup per tile of y (linear_tile.wgsl).
+// A linear layer that ends in a gated residual; an invocation per four rows and eight columns (linear_tile.wgsl).
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Params {

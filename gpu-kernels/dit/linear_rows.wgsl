@@ -1,4 +1,4 @@
-// A linear layer and its activation; a workgroup per tile of y (linear_tile.wgsl).
+// A linear layer and its activation; an invocation per four rows and eight columns (linear_tile.wgsl).
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Params {

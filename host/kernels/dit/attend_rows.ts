@@ -19,7 +19,7 @@ const f = Math.fround;
 /** Keys whose weights are relative to one highest score. */
 const BLOCK = 64;
 const LOWEST = f(-3e38);
-/** Of the WGSL body: a workgroup's invocations share the elements of a head. */
+/** Of the WGSL body: an invocation keeps the elements of a head. */
 export const MOST_HEAD = 256;
 
 export const attendRows = defineKernel({
@@ -107,5 +107,5 @@ export const attendRows = defineKernel({
   wasm: ditModule,
   wgsl: [{ requires: [], source }],
   workgroupSize: 64,
-  workgroups: (s) => [s.queries, s.heads, s.sequences],
+  workgroups: (s, size) => [Math.ceil(s.queries / size), s.heads, s.sequences],
 });

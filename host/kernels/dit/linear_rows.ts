@@ -11,8 +11,9 @@ import { ditModule } from './module.js';
 import { PANEL, panelElements } from './panels.js';
 
 const f = Math.fround;
-/** Of the WGSL bodies: rows and columns of y that a workgroup computes. */
-const TILE = 32;
+/** Of the WGSL bodies: columns of y that a workgroup computes, and rows of an invocation. */
+const COLUMNS = 64;
+const ROWS = 4;
 
 export interface RowRange {
   readonly rows: number;
@@ -27,10 +28,14 @@ export const placeOf = (t: number, tokens: number, sequence: number, first: numb
 export const rowsNeeded = ({ rows, tokens }: RowRange, sequence: number, first: number): number =>
   rows === 0 ? 0 : placeOf(rows - 1, Math.max(1, tokens), sequence, first) + 1;
 
-export const linearWorkgroups = (s: {
-  readonly rows: number;
-  readonly outer: number;
-}): readonly [number, number, number] => [Math.ceil(s.outer / TILE), Math.ceil(s.rows / TILE), 1];
+export const linearWorkgroups = (
+  s: { readonly rows: number; readonly outer: number },
+  size: number,
+): readonly [number, number, number] => [
+  Math.ceil(s.outer / COLUMNS),
+  Math.ceil(s.rows / (ROWS * Math.max(1, Math.floor(size / 8)))),
+  1,
+];
 
 /** The sum of one row and one column, without bias. */
 export function panelSum(x: Float32Array, row: number, weights: Float32Array, inner: number, n: number): number {
