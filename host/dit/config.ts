@@ -24,6 +24,8 @@ export interface DitConfig {
   readonly epsilon: number;
   /** Sizes in pixels that it was trained at. */
   readonly sizes: readonly number[];
+  /** Rows that every block attends to beside the picture's own (cross-attention, PixArt's): most of them, and their width, as an encoder of text has it. */
+  readonly context?: { readonly tokens: number; readonly width: number };
 }
 
 const COUNTS = ['width', 'depth', 'heads', 'ratio', 'patch', 'channels', 'classes', 'scale', 'timeWidth'] as const;
@@ -46,6 +48,13 @@ export function checkDitConfig(value: unknown, where: string): DitConfig {
   const { sizes, name } = given;
   if (!Array.isArray(sizes) || !sizes.every((size) => Number.isSafeInteger(size) && size > 0))
     fail('"sizes" must be a list of sizes in pixels');
+  const { context } = given;
+  if (context !== undefined) {
+    const { tokens, width: of } = (context ?? {}) as Readonly<Record<string, unknown>>;
+    for (const [key, count] of Object.entries({ tokens, width: of }))
+      if (!Number.isSafeInteger(count) || (count as number) < 1 || (count as number) > 65_536)
+        fail(`"context.${key}" must be a whole number of 1 to 65536, got ${String(count)}`);
+  }
   const config = { ...given, name: typeof name === 'string' ? name : where } as DitConfig;
   const { width, heads, timeWidth } = config;
   if (width % 4 !== 0) fail(`a width of ${width} is not a multiple of 4`);

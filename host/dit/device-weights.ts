@@ -15,6 +15,13 @@ export interface DitBlock {
   readonly projection: Linear;
   readonly up: Linear;
   readonly down: Linear;
+  readonly cross: CrossAttention | undefined;
+}
+
+export interface CrossAttention {
+  readonly query: Linear;
+  readonly keyValue: Linear;
+  readonly projection: Linear;
 }
 
 export interface DitWeights {
@@ -25,6 +32,8 @@ export interface DitWeights {
   readonly modulation: Linear;
   readonly blocks: readonly DitBlock[];
   readonly last: Linear;
+  /** From the width of the context to that of the transformer. */
+  readonly context: readonly [Linear, Linear] | undefined;
   /** Weights of a 3 x 3 convolution of the decoder: [out][ky][kx][in] in panels. */
   readonly decoder: readonly Linear[] | undefined;
   /** From latents to what the decoder was trained on. */
@@ -119,7 +128,16 @@ export function uploadDit(device: Device, model: DitModel): DitWeights {
         projection: linear(`blocks.${b}.attn.proj`, width, width),
         up: linear(`blocks.${b}.mlp.fc1`, width, ratio * width),
         down: linear(`blocks.${b}.mlp.fc2`, ratio * width, width),
+        cross: config.context && {
+          query: linear(`blocks.${b}.cross_attn.q_linear`, width, width),
+          keyValue: linear(`blocks.${b}.cross_attn.kv_linear`, width, 2 * width),
+          projection: linear(`blocks.${b}.cross_attn.proj`, width, width),
+        },
       })),
+      context: config.context && [
+        linear('y_embedder.y_proj.fc1', config.context.width, width),
+        linear('y_embedder.y_proj.fc2', width, width),
+      ],
       last: linear('final_layer.linear', width, ofPatch),
       decoder: decodes
         ? DECODER_LAYERS.map((name, k) => convolution(name, decoderShapes[k]!, decoderShapes[k + 1]!))

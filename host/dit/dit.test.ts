@@ -6,7 +6,7 @@ import { createOracleDevice } from '../device/oracle.js';
 import { createWasmDevice } from '../device/wasm.js';
 import { createWebGpuDevice } from '../device/webgpu.js';
 import { tensorOf, writeSafetensors } from '../files/safetensors.js';
-import { denoise, patchedConfig, tinyConfig } from './fixtures/tiny.js';
+import { crossConfig, denoise, patchedConfig, tinyConfig } from './fixtures/tiny.js';
 import { createDit, encodePng, generateImages, randomDitModel, readDitModel, type Dit } from './index.js';
 
 let oracle: Device;
@@ -22,6 +22,7 @@ afterAll(async () => {
 describe.each([
   ['latents of points', tinyConfig],
   ['latents of patches', patchedConfig],
+  ['latents of points, with cross-attention', crossConfig],
 ])('a small transformer over %s', (_, config) => {
   it.each([
     ['euler', 2],

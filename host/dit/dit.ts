@@ -29,6 +29,8 @@ export interface DitRun {
   readonly images: number;
   /** [images][width], and what `encode` made of no class where the run is guided. @throws TuttiError INPUT_INVALID */
   setConditions(conditions: Float32Array, none?: Float32Array): void;
+  /** Of models with cross-attention, [images][tokens][width] of the context; and that of no condition where the run is guided. @throws TuttiError INPUT_INVALID */
+  setContext(context: Float32Array, none?: Float32Array): void;
   /** [images][side][side][channels]. @throws TuttiError INPUT_INVALID */
   setLatents(latents: Float32Array): void;
   /** Times of each image (one more than steps; pictures need not be at the same time), and guidance of each. @throws TuttiError INPUT_INVALID */
@@ -208,6 +210,17 @@ export function createDit(device: Device, model: DitModel): Dit {
             );
           device.write(condition, conditions);
           if (guided) for (let i = 0; i < images; i++) device.write(condition, none!, 4 * (images + i) * width);
+        },
+        setContext(data, none) {
+          const { context } = evaluation!.buffers;
+          const each = (config.context?.tokens ?? 0) * (config.context?.width ?? 0);
+          if (!context || data.length !== images * each || (guided && none?.length !== each))
+            invalid(
+              'context',
+              `${config.name} takes a context of ${each} numbers for each of ${images} pictures${guided ? ' and for none' : ''}`,
+            );
+          device.write(context, data);
+          if (guided) for (let i = 0; i < images; i++) device.write(context, none!, 4 * (images + i) * each);
         },
         setLatents(data) {
           if (data.length !== all) invalid('latents', `${all} numbers are expected, got ${data.length}`);

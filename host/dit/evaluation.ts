@@ -21,7 +21,7 @@ import {
 } from '../kernels/dit/index.js';
 import { addRows } from '../kernels/tensor/index.js';
 import { frequencyTable, positionRows, type DitConfig, type PictureShape } from './config.js';
-import type { DitWeights, Linear } from './device-weights.js';
+import type { CrossAttention, DitWeights, Linear } from './device-weights.js';
 
 export interface EvaluationShape {
   readonly picture: PictureShape;
@@ -56,6 +56,8 @@ export interface EvaluationBuffers {
   readonly attended: DeviceBuffer;
   /** [guided ? 2 : 1][images][side][side][channels] */
   readonly velocity: DeviceBuffer;
+  /** [sequences][context tokens][context width], of models that have one. */
+  readonly context: DeviceBuffer | undefined;
 }
 
 export interface Evaluation {
@@ -125,6 +127,22 @@ export function createEvaluation(
     const velocity = floats((guided ? 2 : 1) * images * points, 'velocity');
     // Rows of patches are the picture itself where a patch is a point.
     const velocityRows = patch === 1 ? velocity : floats(rows * ofPatch, 'velocity rows');
+    const contextTokens = config.context?.tokens ?? 0;
+    const contextRows = sequences * contextTokens;
+    const cross = config.context && {
+      ...{
+        context: floats(contextRows * config.context.width, 'context'),
+        hidden: floats(contextRows * width, 'hidden context'),
+      },
+      ...{ embedded: floats(contextRows * width, 'embedded context'), q: floats(rows * width, 'queries of context') },
+      ...{
+        kv: floats(contextRows * 2 * width, 'keys and values of context'),
+        out: floats(rows * width, 'attended context'),
+      },
+      panels: floats(sequences * heads * panelElements(headSize, contextTokens), 'keys of context in panels'),
+      ones: floats(width, 'ones'),
+    };
+    if (cross) device.write(cross.ones, new Float32Array(width).fill(1));
     device.write(frequencies, frequencyTable(timeWidth / 2));
     device.write(positions, positionRows(config, picture).subarray(first * width, (first + own) * width));
 
@@ -155,8 +173,42 @@ export function createEvaluation(
         ...{ gateStride: stride, gateFirst: gate * width },
       });
 
+    /** Of own tokens to all of the context; a plain residual. */
+    const crossCalls = ({ query, keyValue, projection }: CrossAttention): KernelCall[] =>
+      cross
+        ? [
+            linear(query, x, cross.q, rows),
+            linear(keyValue, cross.embedded, cross.kv, contextRows),
+            panelRows({
+              ...{ x: cross.kv, panels: cross.panels, sequences, rows: contextTokens, heads, headSize },
+              ...{ sequence: contextTokens, first: 0, stride: 2 * width, begin: 0 },
+            }),
+            attendRows({
+              ...{ q: cross.q, panels: cross.panels, values: cross.kv, state, out: cross.out },
+              ...{ sequences, queries: own, keys: contextTokens, heads, headSize },
+              ...{ qSequence: own, qFirst: 0, qStride: width, qBegin: 0 },
+              ...{ vSequence: contextTokens, vFirst: 0, vStride: 2 * width, vBegin: width },
+              ...{ oSequence: own, oFirst: 0, oStride: width, oBegin: 0 },
+              ...{ begins: 1, ends: 1, scale: Math.fround(1 / Math.sqrt(headSize)) },
+            }),
+            gatedLinearRows({
+              ...{ x: cross.out, weights: projection.weights, bias: projection.bias, gates: cross.ones, y: x },
+              ...{
+                rows,
+                inner: width,
+                outer: width,
+                tokens: own,
+                xSequence: own,
+                xFirst: 0,
+                gateStride: 0,
+                gateFirst: 0,
+              },
+            }),
+          ]
+        : [];
+
     const evaluation: Evaluation = {
-      buffers: { schedule, condition, qkv, attended, velocity },
+      buffers: { schedule, condition, qkv, attended, velocity, context: cross?.context },
       sequences,
       begin(latents, after) {
         const cut =
@@ -178,6 +230,12 @@ export function createEvaluation(
           linear(weights.time[1], timeHidden, time, sequences),
           siluSum({ x: time, y: condition, out: conditioned, count: sequences * width }),
           linear(weights.modulation, conditioned, modulation, sequences),
+          ...(cross && weights.context
+            ? [
+                linear(weights.context[0], cross.context, cross.hidden, contextRows, 'gelu'),
+                linear(weights.context[1], cross.hidden, cross.embedded, contextRows),
+              ]
+            : []),
           ...cut,
           linear(weights.embed, from, x, images * own),
           // The same latents with and without a condition.
@@ -213,9 +271,10 @@ export function createEvaluation(
         ];
       },
       after(block) {
-        const { projection, up, down } = weights.blocks[block]!;
+        const { projection, up, down, cross: attention } = weights.blocks[block]!;
         return [
           gated(projection, attended, 6 * block + 2, tokens, first),
+          ...(attention ? crossCalls(attention) : []),
           modulate(6 * block + 3, 6 * block + 4),
           linear(up, normed, hidden, rows, 'gelu'),
           gated(down, hidden, 6 * block + 5, own, 0),

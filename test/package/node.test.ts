@@ -126,6 +126,7 @@ describe('the installed package', () => {
       await import('tutti');
       await import('tutti/snn');
       await import('tutti/llm');
+      await import('tutti/dit');
       await import('tutti/serve');
       // zod, which tutti/serve uses, has globals of its own.
       const known = (name) => before.includes(name) || name.startsWith('__zod');
