@@ -51,6 +51,8 @@ export interface Outlook {
   stageSeconds(ticket: Ticket): number;
   /** The longest chain of stages and tools after it, what is not known yet by what was learned of workflows like it. */
   secondsAfter(ticket: Ticket): number;
+  /** Of both together, what they take at the very least: for promises that something cannot be done. */
+  leastSeconds(ticket: Ticket): number;
   /** All that the workflow still has to be served. */
   workSeconds(program: Program): number;
 }

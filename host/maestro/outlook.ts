@@ -2,6 +2,7 @@
  * What workflows still need. Stages that are known are counted by their predictions; what agents have not decided yet by what followed the same step of
  * earlier workflows of the same application. Seconds are those of a node at its usual load, as they were measured.
  */
+import { addTo, emptyFit, predictFrom, type Fit } from './deadline-fit.js';
 import { sharedTokens, type OpenProgram, type OpenTicket } from './book.js';
 import type { Outlook, Program, Ticket } from './decision.js';
 import type { Stage } from './workflow.js';
@@ -47,6 +48,10 @@ const MISSED = 0.1;
 const RATE_WEIGHT = 0.02;
 /** Workflows that an average must have seen to count as much as the next wider one. */
 const SHRINK = 4;
+/** Workflows of an application after which its deadlines tell something. */
+const LEAST_FIT = 20;
+/** Of known stages, the least that they may turn out to take. */
+const LEAST_AFTER = 0.5;
 
 export function createOutlook(
   rates: StageRates,
@@ -126,6 +131,29 @@ export function createOutlook(
     return visit(id);
   }
 
+  /**
+   * Callers who give deadlines have an idea of how long things take: how closely service follows deadlines is learned by application (a line through
+   * logarithms), and counts for as much as it explains.
+   */
+  const fits = new Map<string, Fit>();
+  function byDeadline(program: OpenProgram, what: 'path' | 'work'): { seconds: number; trust: number } | undefined {
+    const fit = fits.get(program.workflow.application);
+    const asked = program.deadline - program.workflow.arrival;
+    if (!fit || fit.count < LEAST_FIT || asked === Infinity) return undefined;
+    return predictFrom(fit, what, Math.log(asked));
+  }
+
+  /** What is expected to follow a stage that nothing is known to follow. */
+  function unknownAfter(ticket: OpenTicket): number {
+    const { path } = expected(keysOf(ticket));
+    const told = byDeadline(ticket.program, 'path');
+    if (!told) return path;
+    const before = ticket.readyAt - ticket.program.workflow.arrival;
+    const served = Math.min(before, ticket.program.attainedSeconds);
+    const own = outlook.stageSeconds(ticket);
+    return (1 - told.trust) * path + told.trust * Math.max(0, told.seconds - served - own);
+  }
+
   const outlook: OpenOutlook = {
     rates,
     stageSeconds(ticket) {
@@ -141,7 +169,7 @@ export function createOutlook(
       asked = true;
       const open = ticket as OpenTicket;
       const known = knownAfter(open.program, open.stage.id);
-      return known > 0 ? known : expected(keysOf(open)).path;
+      return known > 0 ? known : unknownAfter(open);
     },
     workSeconds(program) {
       if (foresight) return foresight.workSeconds(program, seconds);
@@ -155,7 +183,16 @@ export function createOutlook(
         if (ticket) last = ticket;
         work += ticket ? outlook.stageSeconds(ticket) : seconds(stage, tokensOf(open, stage));
       }
-      return last ? work + expected(keysOf(last)).work : work;
+      if (last) work += expected(keysOf(last)).work;
+      const told = byDeadline(open, 'work');
+      if (!told) return work;
+      return (1 - told.trust) * work + told.trust * Math.max(0.2 * work, told.seconds - open.attainedSeconds);
+    },
+    leastSeconds(ticket) {
+      const { stage, generated, prediction, program } = ticket as OpenTicket;
+      if (foresight) return 0.9 * (outlook.stageSeconds(ticket) + outlook.secondsAfter(ticket));
+      const tokens = Math.max(1, Math.min(stage.maxTokens, prediction.quantile(0.1)) - generated);
+      return 0.5 * (tokens * rates.secondsPerToken[ticket.model]! + LEAST_AFTER * knownAfter(program, stage.id));
     },
     noteDecoding(model, tokens, took) {
       if (!(tokens > 0 && took > 0)) return;
@@ -190,6 +227,18 @@ export function createOutlook(
           role.count++;
           role.tokens += tokens;
         } else roleTokens.set(key, { count: 1, tokens });
+      }
+      const wanted = program.deadline - program.workflow.arrival;
+      if (wanted < Infinity) {
+        let longest = 0;
+        for (const stage of stages) {
+          if (stage.parents.length > 0) continue;
+          const own = took[stage.index]! + knownAfter(program, stage.id);
+          if (own > longest) longest = own;
+        }
+        let fit = fits.get(program.workflow.application);
+        if (!fit) fits.set(program.workflow.application, (fit = emptyFit()));
+        addTo(fit, Math.log(wanted), Math.log(longest + 1e-3), Math.log(from[0]! + 1e-3));
       }
       for (const { ticket, keys, known, open } of list) {
         const path = open ? knownAfter(program, ticket.stage.id) : 0;

@@ -60,6 +60,8 @@ interface Event {
 
 const SAMPLES = 200;
 const TICK_SECONDS = 1;
+/** Seconds without anything else after which nothing will happen any more. */
+const MOST_IDLE_TICKS = 3600;
 /** Rounds of decisions at one time; more means that a policy goes round in circles. */
 const MOST_ROUNDS = 100_000;
 
@@ -79,6 +81,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   let open = 0;
   let decisions = 0;
   let ticking = false;
+  let idleTicks = 0;
 
   const schedule = (at: number, kind: Event['kind'], node = -1, what = 0, ticket?: OpenTicket): void => {
     queue.push(ticket ? { at, order: order++, kind, node, what, ticket } : { at, order: order++, kind, node, what });
@@ -192,7 +195,9 @@ export function simulate(options: SimulationOptions): SimulationResult {
     for (let round = 0; changes.length > 0 || round > 0; round++) {
       const actions = ask();
       if (actions.length === 0 && changes.length === 0) break;
-      for (const action of actions) apply(action);
+      let effect = false;
+      for (const action of actions) effect = apply(action) || effect;
+      if (!effect && changes.length === 0) break;
       if (round > MOST_ROUNDS) {
         throw new TuttiError('LIMIT_EXCEEDED', `policy ${policy.name} does not come to an end at ${now} s`, {
           where: 'policy',
@@ -239,11 +244,12 @@ export function simulate(options: SimulationOptions): SimulationResult {
     };
   }
 
-  function apply(action: Action): void {
+  /** False when nothing came of it. */
+  function apply(action: Action): boolean {
     switch (action.kind) {
       case 'admit': {
         const ticket = action.ticket as OpenTicket;
-        if (ticket.phase !== 'queued') break;
+        if (ticket.phase !== 'queued') return false;
         const node = nodes[action.node]!;
         const from = ticket.node;
         if (from >= 0 && from !== action.node) ticket.kept = false;
@@ -255,31 +261,36 @@ export function simulate(options: SimulationOptions): SimulationResult {
           refresh(action.node);
           changes.push({ kind: 'refused', ticket, node: action.node });
         }
-        break;
+        return true;
       }
       case 'load': {
         const seconds = nodes[action.node]!.load(action.model, action.park, now);
         if (seconds !== undefined) schedule(now + seconds, 'loaded', action.node, action.model);
         refresh(action.node);
-        break;
+        return seconds !== undefined;
       }
-      case 'park':
-        nodes[action.node]!.park(action.model);
+      case 'park': {
+        const parked = nodes[action.node]!.park(action.model);
         refresh(action.node);
-        break;
+        return parked;
+      }
       case 'pause': {
         const ticket = action.ticket as OpenTicket;
-        if (ticket.phase === 'running') nodes[ticket.node]!.pause(jobs.get(ticket.number)!, action.keep, now);
-        break;
+        if (ticket.phase !== 'running') return false;
+        return nodes[ticket.node]!.pause(jobs.get(ticket.number)!, action.keep, now);
       }
       case 'migrate': {
         const ticket = action.ticket as OpenTicket;
-        if (ticket.kept && ticket.node >= 0) ticket.node = action.node;
-        break;
+        if (!ticket.kept || ticket.node < 0 || ticket.node === action.node) return false;
+        ticket.node = action.node;
+        return true;
       }
-      case 'shed':
-        shed(action.program as OpenProgram, action.reason);
-        break;
+      case 'shed': {
+        const program = action.program as OpenProgram;
+        if (program.state !== 'open') return false;
+        shed(program, action.reason);
+        return true;
+      }
     }
   }
 
@@ -355,13 +366,14 @@ export function simulate(options: SimulationOptions): SimulationResult {
 
   /** While workflows are open, policies are asked every second at least: some look at how long something took. */
   function tick(): void {
-    if (ticking || open === 0 || queue.length === 0) return;
+    if (ticking || open === 0 || idleTicks > MOST_IDLE_TICKS) return;
     ticking = true;
     schedule(now + TICK_SECONDS, 'tick');
   }
 
   function happen(event: Event): void {
     const node = nodes[event.node];
+    if (event.kind !== 'tick' && event.kind !== 'sample' && event.kind !== 'refresh') idleTicks = 0;
     switch (event.kind) {
       case 'arrive':
         return arrive(event.what);
@@ -401,13 +413,14 @@ export function simulate(options: SimulationOptions): SimulationResult {
       case 'refresh':
         refresh(event.node);
         changes.push({ kind: 'node', node: event.node });
-        if (open > 0 || queue.length > nodes.length) schedule(now + staleness, 'refresh', event.node);
+        if (open > 0 && idleTicks <= MOST_IDLE_TICKS) schedule(now + Math.max(staleness, 0.01), 'refresh', event.node);
         return;
       case 'sample':
         recorder.sample(nodes, now);
         return;
       case 'tick':
         ticking = false;
+        idleTicks++;
         changes.push({ kind: 'time' });
         tick();
     }

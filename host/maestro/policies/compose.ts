@@ -207,6 +207,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
     if (!ordering.preempts) return undefined;
     const worst = runningOf(ticket.model).at(0);
     if (!worst || worst.phase !== 'running' || worst.program === ticket.program) return undefined;
+    if (pausedAt.get(worst.number) === snapshot.now) return undefined;
     if (snapshot.nodes[worst.node]!.prefillTokens >= snapshot.nodes[worst.node]!.chunkTokens) return undefined;
     const tokens = worst.stage.promptTokens + worst.generated;
     const more = tokens * snapshot.models[worst.model]!.kvBytesPerToken;

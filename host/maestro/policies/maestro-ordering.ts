@@ -21,7 +21,7 @@ export interface MaestroOrderingOptions {
   readonly fairness?: number;
   /** Gives up what cannot be met any more. Default true. */
   readonly sheds?: boolean;
-  /** Lets urgent stages take the place of those that can wait. Default true. */
+  /** Lets urgent stages take the place of those that can wait. Default false: what a pause costs was more than it gained on every workload tried. */
   readonly preempts?: boolean;
   /** Seconds after which a stage goes before everything else. Default 600. */
   readonly mostWait?: number;
@@ -29,12 +29,10 @@ export interface MaestroOrderingOptions {
 
 /** What has no deadline is treated as if it had one so many seconds after it could start, by class. */
 const IMPLIED = { interactive: 120, batch: 900 } as const;
-/** Of what is predicted, how little the rest may turn out to be before a workflow counts as lost for certain. */
-const OPTIMISM = 0.2;
 
 export function maestroOrdering(options: MaestroOrderingOptions = {}): Ordering {
   const { workflows = true, work = 1.5, ageing = 0.05, batchLater = 5, fairness = 0.1 } = options;
-  const { sheds = true, preempts = true, mostWait = 600 } = options;
+  const { sheds = true, preempts = false, mostWait = 600 } = options;
   /** Seconds of service by tenant, and the average of those that are active. */
   const served = new Map<string, number>();
   let all = 0;
@@ -98,7 +96,7 @@ export function maestroOrdering(options: MaestroOrderingOptions = {}): Ordering 
     ...(sheds && {
       givesUp(program: Program, ticket: Ticket, snapshot: Snapshot): string | undefined {
         if (program.deadline === Infinity || ticket.generated > 0) return undefined;
-        const left = OPTIMISM * (snapshot.outlook.stageSeconds(ticket) + after(ticket, snapshot));
+        const left = snapshot.outlook.leastSeconds(ticket);
         const late = snapshot.now + left - program.deadline;
         if (late <= 0) return undefined;
         return `its deadline cannot be met any more: about ${left.toFixed(1)} s of service are left at the least, ${late.toFixed(1)} s too many`;

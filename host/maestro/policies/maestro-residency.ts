@@ -133,7 +133,7 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
         for (let k = 0; k < queued.length; k++) {
           if (k !== model) others = Math.max(others, (queued[k] ?? 0) / Math.max(1, copies(k, nodes)));
         }
-        if (wait < bestCost || perCopy < 4 || perCopy < 1.5 * others) return undefined;
+        if (wait < bestCost || perCopy < 6 || perCopy < 3 * others) return undefined;
       }
       return loadAt(best, model, snapshot, Infinity, true);
     },
