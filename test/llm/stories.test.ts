@@ -160,17 +160,26 @@ describe('requests side by side', () => {
     expect(device.memory.inUse).toBe(0);
   });
 
-  it('wait for whoever takes no tokens, without blocks, and go on as if nothing had been', async () => {
-    const model = await openLanguageModel(bytesSource(file), { device });
-    const alone = await textOf(model, { prompt: [1], maxTokens: 200 });
+  it('wait for whoever takes no tokens, give way to all others, and go on as if nothing had been', async () => {
+    const model = await openLanguageModel(bytesSource(file), { device, blocks: 12 });
+    const alone = await textOf(model, { prompt: [1], maxTokens: 150 });
+    const other = await textOf(model, { prompt: 'Once', maxTokens: 190 });
     const before = model.usage.computedTokens;
-    const slow = model.generate({ prompt: [1], maxTokens: 200 });
+    const slow = model.generate({ prompt: [1], maxTokens: 150 });
     let text = (await slow.next()).value!.text;
-    await textOf(model, { prompt: 'Once', maxTokens: 100 });
-    expect(model.usage).toMatchObject({ running: 1, usedBlocks: 0 });
-    expect(model.usage.computedTokens - before).toBeLessThan(150);
+    // Needs every block; is later, and waits for nobody.
+    expect(await textOf(model, { prompt: 'Once', maxTokens: 190 })).toBe(other);
+    expect(model.usage).toMatchObject({ running: 1, usedBlocks: 0, evictions: 0 });
+    expect(model.usage.computedTokens - before).toBeLessThan(250);
     for await (const token of slow) text += token.text;
     expect(text).toBe(alone);
+    const idle = model.generate({ prompt: [1], maxTokens: 150 });
+    await idle.next();
+    while (model.usage.usedBlocks < 2) await new Promise((resolve) => setTimeout(resolve, 2));
+    // So does a text that is scored.
+    expect(await model.score(model.tokenizer.encode(golden).slice(0, 190))).toHaveLength(189);
+    await idle.return(undefined);
+    expect(model.usage).toMatchObject({ running: 0, usedBlocks: 0 });
     await model.close();
   });
 

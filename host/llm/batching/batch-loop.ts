@@ -59,6 +59,8 @@ export interface BatchLoop {
   resize(blocks: number): Promise<void>;
   /** Runs between two iterations. */
   between<T>(task: () => Promise<T>): Promise<T>;
+  /** Frees the blocks of sequences that wait. */
+  freeIdle(): Promise<void>;
   /** Fails every sequence and resolves when nothing runs. */
   close(error: Error): Promise<void>;
 }
@@ -300,9 +302,22 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     return { s, rows, tails: own };
   }
 
+  /** Sequences that wait and hold blocks all the same, as long as nobody else needs them. */
+  const idleOnes = (): State[] => [...states.values()].filter((s) => s.waiting && isResident(s));
+
+  /** No more of them than places in the tail that are meant for them. */
+  async function makeRoom(): Promise<void> {
+    for (const s of idleOnes().slice(0, -limits.sequences)) await packAway(s);
+  }
+
   async function iterate(): Promise<void> {
     iterations++;
     let { steps, evicted, missing } = planned();
+    // Those that nobody reads give way first.
+    for (let idle = idleOnes(); missing > 0 && idle.length > 0; idle = idleOnes()) {
+      await packAway(idle[0]!);
+      ({ steps, evicted, missing } = planned());
+    }
     if (missing > 0 && (await tryGrow(missing))) ({ steps, evicted, missing } = planned());
     for (const id of evicted) {
       const s = states.get(id);
@@ -343,7 +358,7 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       if (next === 'end') end(s);
       else if (next === 'wait') s.waiting = true;
     });
-    for (const s of sampled) if (s.waiting && !s.ended) await packAway(s);
+    await makeRoom();
   }
 
   interface Computed {
@@ -530,7 +545,8 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
         let copied: readonly [number, number] | undefined;
         const begun = start((input) => {
           const other = add(input);
-          if (!isResident(s) || [...states.values()].filter(isResident).length >= limits.sequences) return other;
+          const running = [...states.values()].filter((one) => !one.waiting && isResident(one)).length;
+          if (!isResident(s) || running >= limits.sequences) return other;
           const tail = s.tail === undefined ? [] : tails.allocate(1);
           if (!tail || !pool.reserve(other.reserve)) {
             for (const block of tail ?? []) tails.release(block);
@@ -582,6 +598,10 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
         if (blocks < kv.blocks) await kv.resize(blocks);
       }),
     between,
+    freeIdle: () =>
+      between(async () => {
+        for (const s of idleOnes()) await packAway(s);
+      }),
     async close(error) {
       failAll(error);
       await looping;

@@ -80,7 +80,7 @@ export interface LanguageModel extends TextEngine {
   /** Bytes of weights on the device. */
   readonly weightBytes: number;
   /**
-   * Tokens as they come. Leaving the loop, or the signal, ends the request and frees its blocks. Who takes no tokens gets no further ones computed.
+   * Tokens as they come. Leaving the loop, or the signal, ends the request and frees its blocks. Who takes no tokens gets no further ones computed, and is the first to give blocks back.
    * @throws TuttiError INPUT_INVALID for a prompt that leaves no room in the context or holds unknown tokens; OPTION_INVALID; ABORTED; DeviceLostError
    */
   generate(options: GenerateOptions): AsyncGenerator<GeneratedToken, void, undefined>;
@@ -134,7 +134,8 @@ export async function openLanguageModel(
     sequences: whole('batchSequences', options.batchSequences ?? 16, 65_535),
     blockSize,
   };
-  const tailBlocks = 2 * limits.sequences + 2 * Math.ceil(limits.rows / blockSize) + 1;
+  // One for each that runs, for each that waits, and what an iteration fills.
+  const tailBlocks = 3 * limits.sequences + 2 * Math.ceil(limits.rows / blockSize) + 1;
   const render = chatRenderer(file);
   const masks = createResponseMasks(tokenizer);
   const weights = await loadDecoderWeights(device, file, options);
@@ -165,7 +166,8 @@ export async function openLanguageModel(
     ...{ loop, tokenizer, context, masks },
     encode: (rest) => encodeSnapshot({ shape, ...rest }),
   };
-  const passes = { decoder, pool, tails, config, limits, context, between: loop.between };
+  const { between, freeIdle } = loop;
+  const passes = { decoder, pool, tails, config, limits, context, between, freeIdle };
 
   function free(): void {
     decoder.release();

@@ -10,6 +10,8 @@ export interface PassRoom {
   readonly limits: { readonly rows: number; readonly blockSize: number };
   /** Runs between two iterations of other requests. */
   between<T>(task: () => Promise<T>): Promise<T>;
+  /** Frees the blocks of requests that nobody reads. */
+  freeIdle(): Promise<void>;
 }
 
 /**
@@ -26,6 +28,7 @@ export async function passThrough(
   for (;;) {
     throwIfAborted(signal, 'the pass');
     if (await room.between(() => passOnce(room, tokens, Math.min(rows, room.limits.rows), signal, visit))) return;
+    await room.freeIdle();
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
