@@ -25,7 +25,12 @@ import { join, relative } from 'node:path';
 import * as esbuild from 'esbuild';
 
 const root = import.meta.dirname;
-const entries = { index: 'host/index.ts', snn: 'host/snn/index.ts', llm: 'host/llm/index.ts', dit: 'host/dit/index.ts' };
+const entries = {
+  index: 'host/index.ts',
+  snn: 'host/snn/index.ts',
+  llm: 'host/llm/index.ts',
+  dit: 'host/dit/index.ts',
+};
 const nodeEntries = { ...entries, serve: 'host/serve/index.ts' };
 const target = process.env.TUTTI_WASM_TARGET || 'release';
 
