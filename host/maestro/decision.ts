@@ -128,7 +128,14 @@ export type Change =
   | { readonly kind: 'queued'; readonly ticket: Ticket }
   | { readonly kind: 'refused'; readonly ticket: Ticket; readonly node: number }
   | { readonly kind: 'started'; readonly ticket: Ticket; readonly node: number }
-  | { readonly kind: 'ended'; readonly ticket: Ticket; readonly node: number; readonly tokens: number }
+  | {
+      readonly kind: 'ended';
+      readonly ticket: Ticket;
+      readonly node: number;
+      readonly tokens: number;
+      /** That it was on nodes. */
+      readonly seconds: number;
+    }
   | { readonly kind: 'shed'; readonly program: Program }
   /** Sequences of a node need more memory than there is; unless some are paused, the node pauses the one that came last. */
   | { readonly kind: 'overflow'; readonly node: number; readonly bytes: number }

@@ -320,8 +320,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
     if (program.state !== 'open') return;
     recorder.ended(job, node.view.index, at);
     if (job.target > 1) outlook.noteDecoding(ticket.model, job.target - 1, at - job.decodeFrom);
-    const ready = book.ended(ticket, job.target, at - job.admittedAt, at);
-    changes.push({ kind: 'ended', ticket, node: node.view.index, tokens: job.target });
+    const ready = book.ended(ticket, job.target, job.served, at);
+    changes.push({ kind: 'ended', ticket, node: node.view.index, tokens: job.target, seconds: job.served });
     makeReady(ready);
     reveal(program);
     if (program.active === 0 && program.waiting.size === 0 && !hidden.has(program.number)) close(program, 'ended');

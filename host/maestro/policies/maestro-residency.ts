@@ -1,170 +1,207 @@
 /**
- * Maestro's choice of models for devices: whoever leaves is the one whose next miss is expected to cost least for the memory it takes, and a model that a
- * workflow will need next is brought while its stage before still runs.
+ * Maestro's choice of models for devices. A model that is nowhere comes in place of those whose next miss is expected to cost least for the memory they take; one
+ * that a workflow will need next is brought while the stage before still runs; and every few seconds copies are added where stages wait for a model, or
+ * put to sleep where their weights take the room that others' keys and values need.
  */
-import type { Action, NodeView, Snapshot, Ticket } from '../decision.js';
+import { freeKvBytes, type Action, type NodeView, type Snapshot, type Ticket } from '../decision.js';
 import type { Residency } from './levels.js';
+import { balanceModels } from './model-balance.js';
 import { makeRoom } from './residency.js';
 
 export interface MaestroResidencyOptions {
   /** Brings models before they are asked for. Default true. */
   readonly prefetch?: boolean;
+  /** Adds and removes copies. Default true. */
+  readonly balance?: boolean;
   /** Seconds over which demand is averaged. Default 60. */
   readonly memory?: number;
 }
 
+/** Models that have to end on a node before they leave it; `want` comes then, if any. */
 interface Drain {
   readonly drain: readonly number[];
-  readonly want: number;
+  readonly want: number | undefined;
   readonly since: number;
 }
 
+/** What a stage counts for: bytes that it wants, and models that will be asked for when it ends. */
+interface Claim {
+  readonly bytes: number;
+  next: readonly number[] | undefined;
+}
+
+/** Seconds between two looks at the balance, and after a change. */
+const LOOK_SECONDS = 2;
+const SETTLE_SECONDS = 8;
+/** Seconds after which a model that does not come to an end is left where it is. */
+const MOST_DRAIN = 120;
+
 export function maestroResidency(options: MaestroResidencyOptions = {}): Residency {
-  const { prefetch = true, memory = 60 } = options;
+  const { prefetch = true, balance = true, memory = 60 } = options;
   /** Stages of each model of late, fading. */
   const demand: number[] = [];
   const seen: number[] = [];
   const leaving = new Map<number, Drain>();
   /** Models that stages will need when others end: how many, by model. */
   const coming: number[] = [];
-  const expected = new Map<Ticket, readonly number[]>();
+  /** Bytes of keys and values of stages that wait or run, by model. */
+  const wanted: number[] = [];
+  /** What each stage of a program counts for in both. */
+  const claims = new Map<number, Map<Ticket, Claim>>();
+  let nextLook = 0;
 
   const rate = (model: number, now: number): number =>
     ((demand[model] ?? 0) * Math.exp(-(now - (seen[model] ?? 0)) / memory) + (coming[model] ?? 0)) / memory;
 
+  const isThere = (node: NodeView, model: number): boolean => {
+    const { place } = node.models[model]!;
+    return node.alive && (place === 'device' || place === 'loading');
+  };
+
   function copies(model: number, nodes: readonly NodeView[]): number {
     let count = 0;
-    for (const node of nodes) {
-      const { place } = node.models[model]!;
-      if (node.alive && (place === 'device' || place === 'loading')) count++;
-    }
+    for (const node of nodes) if (isThere(node, model)) count++;
     return count;
   }
 
-  /** Expected seconds a second of waiting for loads, if the model were not on the node, for each byte it takes there. */
+  /** Expected seconds a second of waiting for loads, if the model were not on the node. */
   function missCost(node: NodeView, model: number, { now, nodes, models }: Snapshot): number {
     const shared = copies(model, nodes);
     const reload = models[model]!.weightBytes / node.hostBytesPerSecond + 0.5;
     // Where others have it too, only the crowding is felt.
-    const miss = shared > 1 ? reload / shared ** 2 : reload;
-    return (rate(model, now) * miss) / models[model]!.weightBytes;
+    return rate(model, now) * (shared > 1 ? reload / shared ** 2 : reload);
   }
 
-  function loadAt(
-    node: NodeView,
-    model: number,
-    snapshot: Snapshot,
-    most: number,
-    mayDrain: boolean,
-  ): Action | undefined {
-    const room = makeRoom(node, model, snapshot, (k) => missCost(node, k, snapshot) * snapshot.models[k]!.weightBytes);
-    if (!room || room.cost > most) return undefined;
+  const roomAt = (node: NodeView, model: number, snapshot: Snapshot): ReturnType<typeof makeRoom> =>
+    // Cheapest for the bytes it takes first; their sum is what bringing the model costs others.
+    makeRoom(node, model, snapshot, (k) => missCost(node, k, snapshot) / snapshot.models[k]!.weightBytes);
+
+  function loadAt(node: NodeView, model: number, snapshot: Snapshot, mayDrain: boolean): Action | undefined {
+    const room = roomAt(node, model, snapshot);
+    if (!room) return undefined;
     if (room.drain.length > 0) {
-      if (mayDrain && !leaving.has(node.index))
-        leaving.set(node.index, { drain: room.drain, want: model, since: snapshot.now });
+      if (mayDrain) leaving.set(node.index, { drain: room.drain, want: model, since: snapshot.now });
       return undefined;
     }
     leaving.delete(node.index);
     return { kind: 'load', node: node.index, model, park: room.park };
   }
 
-  function tidy({ nodes, now }: Snapshot): void {
-    for (const [index, { want, since }] of leaving) {
-      const { alive, models } = nodes[index]!;
-      const { place } = models[want]!;
-      if (!alive || place === 'device' || place === 'loading' || now - since > 120) leaving.delete(index);
+  /** What had to end has ended. */
+  function drained(snapshot: Snapshot): Action | undefined {
+    for (const [index, { drain, want, since }] of leaving) {
+      const node = snapshot.nodes[index]!;
+      const came = want !== undefined && isThere(node, want);
+      if (!node.alive || came || snapshot.now - since > MOST_DRAIN) leaving.delete(index);
+      else if (drain.every((k) => node.models[k]!.running === 0)) {
+        leaving.delete(index);
+        if (want !== undefined) return loadAt(node, want, snapshot, false);
+        return { kind: 'park', node: index, model: drain[0]! };
+      }
     }
+    return undefined;
+  }
+
+  function rebalanced(snapshot: Snapshot): Action | undefined {
+    const { nodes, models, now } = snapshot;
+    if (!balance || now < nextLook) return undefined;
+    nextLook = now + LOOK_SECONDS;
+    const change = balanceModels({
+      nodes,
+      weights: models.map(({ weightBytes }) => weightBytes),
+      wanted: models.map((_, k) => wanted[k] ?? 0),
+      busy: (node) => leaving.has(node.index) || node.models.some(({ place }) => place === 'loading'),
+    });
+    if (!change) return undefined;
+    const node = nodes[change.node]!;
+    const { model } = change;
+    if (change.kind === 'add' && freeKvBytes(node) < 1.05 * models[model]!.weightBytes) return undefined;
+    nextLook = now + SETTLE_SECONDS;
+    if (change.kind === 'add') return { kind: 'load', node: node.index, model, park: [] };
+    if (node.models[model]!.running === 0) return { kind: 'park', node: node.index, model };
+    leaving.set(node.index, { drain: [model], want: undefined, since: now });
+    return undefined;
+  }
+
+  function prefetched(snapshot: Snapshot): Action | undefined {
+    for (let model = 0; model < coming.length; model++) {
+      if (!((coming[model] ?? 0) > 0) || copies(model, snapshot.nodes) > 0) continue;
+      for (const node of snapshot.nodes) {
+        if (!node.alive || leaving.has(node.index)) continue;
+        const room = roomAt(node, model, snapshot);
+        if (room && room.drain.length === 0) return { kind: 'load', node: node.index, model, park: room.park };
+      }
+    }
+    return undefined;
+  }
+
+  function claim(ticket: Ticket, { models }: Snapshot): void {
+    let own = claims.get(ticket.program.number);
+    if (!own) claims.set(ticket.program.number, (own = new Map<Ticket, Claim>()));
+    if (own.has(ticket)) return;
+    const tokens = ticket.stage.promptTokens + ticket.prediction.mean;
+    const bytes = tokens * models[ticket.model]!.kvBytesPerToken;
+    own.set(ticket, { bytes, next: undefined });
+    wanted[ticket.model] = (wanted[ticket.model] ?? 0) + bytes;
+  }
+
+  function expect(ticket: Ticket, { models }: Snapshot): void {
+    const own = claims.get(ticket.program.number)?.get(ticket);
+    const children = ticket.program.workflow.childrenOf(ticket.stage.id);
+    if (!own || own.next || children.length === 0) return;
+    own.next = children.map(({ model }) => models.findIndex(({ name }) => name === model));
+    for (const model of own.next) coming[model] = (coming[model] ?? 0) + 1;
+  }
+
+  function unclaim(ticket: Ticket): void {
+    const own = claims.get(ticket.program.number);
+    const held = own?.get(ticket);
+    if (!own || !held) return;
+    own.delete(ticket);
+    if (own.size === 0) claims.delete(ticket.program.number);
+    wanted[ticket.model] = Math.max(0, wanted[ticket.model]! - held.bytes);
+    for (const model of held.next ?? []) coming[model]!--;
   }
 
   return {
     name: 'maestro',
-    note(change, { now, models }) {
-      if (change.kind === 'queued' && change.ticket.interruptions === 0) {
-        const { model } = change.ticket;
-        demand[model] = (demand[model] ?? 0) * Math.exp(-(now - (seen[model] ?? 0)) / memory) + 1;
-        seen[model] = now;
-      } else if (change.kind === 'started' && prefetch) {
+    note(change, snapshot) {
+      if (change.kind === 'queued') {
         const { ticket } = change;
-        const next = ticket.program.workflow
-          .childrenOf(ticket.stage.id)
-          .map(({ model }) => models.findIndex(({ name }) => name === model));
-        if (next.length === 0) return;
-        expected.set(ticket, next);
-        for (const model of next) coming[model] = (coming[model] ?? 0) + 1;
-      } else if (change.kind === 'ended') {
-        for (const model of expected.get(change.ticket) ?? []) coming[model]!--;
-        expected.delete(change.ticket);
+        if (ticket.phase !== 'queued') return;
+        claim(ticket, snapshot);
+        if (ticket.interruptions > 0) return;
+        const { model } = ticket;
+        demand[model] = (demand[model] ?? 0) * Math.exp(-(snapshot.now - (seen[model] ?? 0)) / memory) + 1;
+        seen[model] = snapshot.now;
+      } else if (change.kind === 'started') expect(change.ticket, snapshot);
+      else if (change.kind === 'ended') unclaim(change.ticket);
+      else if (change.kind === 'shed') {
+        for (const ticket of [...(claims.get(change.program.number)?.keys() ?? [])]) unclaim(ticket);
       }
     },
     leaving: (node, model) => leaving.get(node)?.drain.includes(model) ?? false,
-    miss(ticket, queued, snapshot) {
-      tidy(snapshot);
-      const { nodes, now } = snapshot;
-      const { model } = ticket;
-      for (const [index, { want }] of leaving)
-        if (want === model) return loadAt(nodes[index]!, model, snapshot, Infinity, false);
-      const shared = copies(model, nodes);
+    miss({ model }, _queued, snapshot) {
+      const { nodes } = snapshot;
+      for (const { want } of leaving.values()) if (want === model) return undefined;
+      if (copies(model, nodes) > 0) return undefined;
       let best: NodeView | undefined;
       let bestCost = Infinity;
       for (const node of nodes) {
         if (!node.alive || leaving.has(node.index)) continue;
-        const { place, readySeconds } = node.models[model]!;
-        if (place === 'loading') return undefined;
-        if (place === 'device') continue;
-        const room = makeRoom(
-          node,
-          model,
-          snapshot,
-          (k) => missCost(node, k, snapshot) * snapshot.models[k]!.weightBytes,
-        );
+        const room = roomAt(node, model, snapshot);
         if (!room) continue;
-        // The last copy of a model that is wanted is worth its reloads; sequences that have to end first cost their time.
-        const cost = readySeconds + memory * room.cost + 5 * room.drain.length;
+        let lost = 0;
+        for (const k of [...room.park, ...room.drain]) lost += missCost(node, k, snapshot);
+        // Sequences that have to end first cost their time.
+        const cost = node.models[model]!.readySeconds + memory * lost + 5 * room.drain.length;
         if (cost >= bestCost) continue;
         best = node;
         bestCost = cost;
       }
-      if (!best) return undefined;
-      if (shared > 0) {
-        // Another copy pays when those that wait are more than a copy's share and have waited for longer than it takes to bring one.
-        const wait = now - ticket.readyAt;
-        const perCopy = (queued[model] ?? 0) / shared;
-        let others = 0;
-        for (let k = 0; k < queued.length; k++) {
-          if (k !== model) others = Math.max(others, (queued[k] ?? 0) / Math.max(1, copies(k, nodes)));
-        }
-        if (wait < bestCost || perCopy < 6 || perCopy < 3 * others) return undefined;
-      }
-      return loadAt(best, model, snapshot, Infinity, true);
+      return best && loadAt(best, model, snapshot, true);
     },
-    spare(_queued, snapshot) {
-      for (const [index, { want, drain }] of leaving) {
-        const node = snapshot.nodes[index]!;
-        if (!drain.every((k) => node.models[k]!.running === 0)) continue;
-        leaving.delete(index);
-        const { place } = node.models[want]!;
-        if (node.alive && place !== 'device' && place !== 'loading') {
-          const load = loadAt(node, want, snapshot, Infinity, false);
-          if (load) return load;
-        }
-      }
-      if (prefetch) {
-        for (let model = 0; model < coming.length; model++) {
-          if (!((coming[model] ?? 0) > 0) || copies(model, snapshot.nodes) > 0) continue;
-          for (const node of snapshot.nodes) {
-            if (!node.alive || node.models[model]!.place === 'loading') continue;
-            const load = loadAt(
-              node,
-              model,
-              snapshot,
-              rate(model, snapshot.now) * node.models[model]!.readySeconds,
-              false,
-            );
-            if (load) return load;
-          }
-        }
-      }
-      return undefined;
-    },
+    spare: (_queued, snapshot) =>
+      drained(snapshot) ?? rebalanced(snapshot) ?? (prefetch ? prefetched(snapshot) : undefined),
   };
 }

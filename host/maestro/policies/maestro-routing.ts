@@ -44,7 +44,8 @@ export function maestroRouting(options: MaestroRoutingOptions = {}): Routing {
     const hit = kept ? prompt - 1 : node.cachedTokens(ticket);
     const prefill = (waiting + Math.max(1, prompt - hit)) / node.prefillRate(model);
     const left = Math.max(1, prediction.mean - generated);
-    const before = node.iterationSeconds(model, Math.max(1, sequences), context);
+    // A model that has nothing to do on a node takes no turn there; its first sequence adds a whole one to everybody's iterations.
+    const before = sequences === 0 ? 0 : node.iterationSeconds(model, sequences, context);
     const joined = node.iterationSeconds(model, sequences + 1, context + prompt + left / 2);
     // Other models of the node take turns with this one.
     let turns = 0;
@@ -64,7 +65,7 @@ export function maestroRouting(options: MaestroRoutingOptions = {}): Routing {
       prefill +
       restore +
       decode +
-      others * left * sequences * (joined - before) +
+      others * left * node.running * (joined - before) +
       risk * overflowCost * (prefill + decode)
     );
   }
