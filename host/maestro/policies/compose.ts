@@ -24,6 +24,8 @@ const LOOK_AT = 24;
 const CHUNKS_AHEAD = 1;
 /** Seconds for which a node that refused a stage gets none when what is known of it is not new. */
 const REFUSAL_SECONDS = 0.25;
+/** Seconds for which a stage waits for other models to leave when only then it fits. */
+const PATIENCE_SECONDS = 120;
 /** Of those behind a stage that found no room, how many are tried: a small one may fit. */
 const BYPASS = 3;
 
@@ -56,6 +58,12 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
     heap.set(ticket, rank);
     if (rank.until !== undefined && rank.until < Infinity) timers.set(ticket, { tier: 0, key: rank.until });
     else timers.delete(ticket);
+  }
+
+  function rerank({ program }: Ticket, snapshot: Snapshot): void {
+    for (const other of ofProgram.get(program.number) ?? []) {
+      if (other.phase === 'queued' || ranksRunning) setRank(other, snapshot);
+    }
   }
 
   function forget(ticket: Ticket): void {
@@ -105,6 +113,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
         if (ranksRunning) setRank(ticket, snapshot);
         else timers.delete(ticket);
         index.update(snapshot.nodes[node]!);
+        if (ordering.followsProgram === 'begins and ends') rerank(ticket, snapshot);
         if (snapshot.nodes.length <= LOOK_AT) return;
         const last = lastNodes.get(ticket.program.number);
         if (!last) lastNodes.set(ticket.program.number, [node]);
@@ -121,9 +130,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
         if (ticket.program.state !== 'open') lastNodes.delete(ticket.program.number);
         index.update(snapshot.nodes[node]!);
         blocked.fill(false);
-        if (ordering.followsProgram) {
-          for (const other of ofProgram.get(ticket.program.number) ?? []) setRank(other, snapshot);
-        }
+        if (ordering.followsProgram) rerank(ticket, snapshot);
         return;
       }
       case 'shed':
@@ -158,11 +165,38 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
   function fits(ticket: Ticket, node: NodeView, snapshot: Snapshot, reserve: number, more = 0): boolean {
     const model = snapshot.models[ticket.model]!;
     const free = freeKvBytes(node) + more - provisioning.headRoom(node, snapshot);
-    if (free <= 0) return node.running === 0;
-    const tokens = ticket.stage.promptTokens + Math.max(reserve, ticket.generated + 1);
-    const all = blockBytes(tokens + 2 * snapshot.blockSize, snapshot.blockSize, model);
-    if (all <= free) return true;
-    return all - node.pinnedTokens(ticket) * model.kvBytesPerToken <= free || node.running === 0;
+    const least = bytesOf(ticket, ticket.generated + 1, snapshot);
+    if (node.running === 0) return least <= node.deviceBytes - node.weightBytes;
+    if (free <= 0) return false;
+    const all = bytesOf(ticket, reserve, snapshot);
+    return all <= free || all - node.pinnedTokens(ticket) * model.kvBytesPerToken <= free;
+  }
+
+  /** Bytes of a stage's prompt and so much of its answer, and what its blocks may have too much. */
+  function bytesOf({ stage, model }: Ticket, answer: number, { blockSize, models }: Snapshot): number {
+    return blockBytes(stage.promptTokens + answer + 2 * blockSize, blockSize, models[model]!);
+  }
+
+  /** Alone on a node, it gets what there is. */
+  function reserveOn(ticket: Ticket, node: NodeView, snapshot: Snapshot, reserve: number): number {
+    if (node.running > 0 || bytesOf(ticket, reserve, snapshot) <= freeKvBytes(node)) return reserve;
+    const tokens = Math.floor(freeKvBytes(node) / snapshot.models[ticket.model]!.kvBytesPerToken);
+    return Math.max(ticket.generated + 1, tokens - ticket.stage.promptTokens - 3 * snapshot.blockSize);
+  }
+
+  /** Why no node can ever run it. */
+  function whyTooLarge(ticket: Ticket, snapshot: Snapshot): string | undefined {
+    const { weightBytes } = snapshot.models[ticket.model]!;
+    const need = bytesOf(ticket, ticket.generated + 1, snapshot);
+    let most = 0;
+    let now = 0;
+    for (const node of snapshot.nodes) {
+      most = Math.max(most, node.deviceBytes - weightBytes);
+      if (node.models[ticket.model]!.place === 'device') now = Math.max(now, node.deviceBytes - node.weightBytes);
+    }
+    if (need <= most && (need <= now || snapshot.now - ticket.readyAt < PATIENCE_SECONDS)) return undefined;
+    const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
+    return `stage ${ticket.stage.id} needs ${gigabytes(need)} GB for its keys and values; no node has more than ${gigabytes(need > most ? most : now)} GB beside weights`;
   }
 
   function candidatesFor(ticket: Ticket, snapshot: Snapshot, reserve: number): NodeView[] {
@@ -200,8 +234,12 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
     const candidates = candidatesFor(ticket, snapshot, reserve);
     if (candidates.length > 0) {
       const node = routing.choose(ticket, candidates, snapshot);
-      return node && { kind: 'admit', ticket, node: node.index, reserveTokens: reserve };
+      return (
+        node && { kind: 'admit', ticket, node: node.index, reserveTokens: reserveOn(ticket, node, snapshot, reserve) }
+      );
     }
+    const large = whyTooLarge(ticket, snapshot);
+    if (large !== undefined) return { kind: 'shed', program: ticket.program, reason: large };
     const load = residency.miss(ticket, queuedCount, snapshot);
     if (load) return load;
     if (!ordering.preempts) return undefined;

@@ -11,8 +11,8 @@ interface Level {
 /** Which stage comes first. */
 export interface Ordering extends Level {
   rank(ticket: Ticket, snapshot: Snapshot): Rank;
-  /** Ranks of a workflow's stages change when one of its stages ends. */
-  readonly followsProgram?: boolean;
+  /** Ranks of a workflow's stages change when one of its stages ends, or when one begins as well. */
+  readonly followsProgram?: 'ends' | 'begins and ends';
   /** Whether `waiting` may take the place of `running`. Without it, nothing that runs is paused for what waits. */
   preempts?(waiting: Ticket, running: Ticket, snapshot: Snapshot): boolean;
   /** Whether it may begin at all now; it stays queued otherwise. */

@@ -115,7 +115,7 @@ export function maestroOrdering(options: MaestroOrderingOptions = {}): Ordering 
 
   return {
     name: 'maestro',
-    followsProgram: workflows,
+    ...(workflows && { followsProgram: 'ends' }),
     note(change: Change) {
       if (change.kind === 'shed') noteOutcome(true);
       if (change.kind !== 'ended') return;

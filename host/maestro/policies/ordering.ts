@@ -47,7 +47,7 @@ export function sjf({ remaining = false }: { readonly remaining?: boolean } = {}
 export function leastLaxity(): Ordering {
   return {
     name: 'least-laxity',
-    followsProgram: true,
+    followsProgram: 'ends',
     rank(ticket, { outlook }) {
       const due = Math.min(ticket.program.deadline, dueAt(ticket) + outlook.secondsAfter(ticket));
       const left = outlook.stageSeconds(ticket) + outlook.secondsAfter(ticket);
@@ -72,7 +72,7 @@ export function plas({ quantum = 2, factor = 2, starvation = 8 }: PlasOptions = 
   };
   return {
     name: 'plas',
-    followsProgram: true,
+    followsProgram: 'ends',
     rank(ticket, { now }) {
       const level = levelOf(ticket.program);
       const promoted = ticket.readyAt + starvation * Math.max(quantum, ticket.program.attainedSeconds);
@@ -88,13 +88,15 @@ export interface ProgramPausingOptions {
   readonly halfLife?: number;
   /** Part of the memory for keys and values that programs may fill. */
   readonly fill?: number;
+  /** Seconds after which a program begins all the same. */
+  readonly mostWait?: number;
 }
 
 /**
  * Programs as units of memory, as ThunderAgent has it: those that run keep what they have computed; when memory is full, no further ones begin, and those in
  * tool calls give way, the smallest first, their claim fading with the time they are away. Waiting programs come back the largest that fits first.
  */
-export function programPausing({ halfLife = 10, fill = 0.95 }: ProgramPausingOptions = {}): Ordering {
+export function programPausing({ halfLife = 10, fill = 0.95, mostWait = 300 }: ProgramPausingOptions = {}): Ordering {
   interface Claim {
     readonly program: Program;
     bytes: number;
@@ -118,6 +120,7 @@ export function programPausing({ halfLife = 10, fill = 0.95 }: ProgramPausingOpt
 
   return {
     name: 'program-pausing',
+    followsProgram: 'begins and ends',
     note(change, snapshot) {
       if (change.kind === 'started') {
         const { ticket } = change;
@@ -134,12 +137,10 @@ export function programPausing({ halfLife = 10, fill = 0.95 }: ProgramPausingOpt
       if (claims.has(ticket.program.number)) return { tier: 0, key: ticket.readyAt };
       // Best fit decreasing among those that wait, in steps, so that equals keep their order.
       const size = Math.floor(Math.log2(1 + bytesOf(ticket, snapshot)));
-      const waited = ticket.readyAt + 60;
-      if (snapshot.now >= waited) return { tier: 0, key: ticket.readyAt };
-      return { tier: 1, key: ticket.readyAt - size, until: waited };
+      return { tier: 1, key: ticket.readyAt - size };
     },
     mayStart(ticket, snapshot) {
-      if (claims.has(ticket.program.number)) return true;
+      if (claims.has(ticket.program.number) || snapshot.now > ticket.readyAt + mostWait) return true;
       let capacity = 0;
       for (const node of snapshot.nodes) if (node.alive) capacity += node.deviceBytes - node.weightBytes;
       const mine = bytesOf(ticket, snapshot);
