@@ -19,7 +19,7 @@ export type OpenProgram = { -readonly [K in keyof Program]: Program[K] } & {
   /** Of stages that are known: those that can run, run or have run have a ticket. */
   readonly tickets: Map<string, OpenTicket>;
   /** Parents that have not ended, of stages without a ticket. */
-  readonly waiting: Map<string, number>;
+  waiting: ReadonlyMap<string, number>;
   /** Calls of each role that ended, and tokens of the last of them. */
   readonly roles: Map<string, { readonly calls: number; readonly last: number }>;
   /** Counts whatever changes what is still to come. */
@@ -51,6 +51,14 @@ export interface Book {
   ended(ticket: OpenTicket, tokens: number, seconds: number, now: number, calledTool?: string): readonly Ready[];
   /** No stage of it will come any more. */
   close(program: OpenProgram, state: 'ended' | 'shed'): void;
+}
+
+const NONE_WAIT: ReadonlyMap<string, number> = new Map();
+
+/** Most workflows of a trace are one call, of which none waits: this map is made when something is put into it. */
+function waitingOf(program: OpenProgram): Map<string, number> {
+  if (program.waiting === NONE_WAIT) program.waiting = new Map();
+  return program.waiting as Map<string, number>;
 }
 
 /** An answer whose length is known. */
@@ -128,7 +136,7 @@ export function createBook(options: BookOptions): Book {
       let open = 0;
       for (const parent of stage.parents.length > 1 ? new Set(stage.parents) : stage.parents)
         if (program.tickets.get(parent)?.phase !== 'ended') open++;
-      if (open > 0) program.waiting.set(stage.id, open);
+      if (open > 0) waitingOf(program).set(stage.id, open);
       else ready.push(ticketOf(stage, program, now));
     }
     return ready;
@@ -146,7 +154,7 @@ export function createBook(options: BookOptions): Book {
           },
         );
       }
-      const workflow = createWorkflow(spec, { ...options, now });
+      const workflow = createWorkflow(spec, options, now);
       const program: OpenProgram = {
         workflow,
         number: programNumber++,
@@ -158,7 +166,7 @@ export function createBook(options: BookOptions): Book {
         lastEnd: now,
         state: 'open',
         tickets: new Map(),
-        waiting: new Map(),
+        waiting: NONE_WAIT,
         roles: new Map(),
         version: 0,
       };
@@ -176,17 +184,18 @@ export function createBook(options: BookOptions): Book {
       program.attainedSeconds += seconds;
       program.attainedTokens += tokens;
       program.lastEnd = now;
-      program.roles.set(stage.role, { calls: (program.roles.get(stage.role)?.calls ?? 0) + 1, last: tokens });
+      const calls = (program.roles.get(stage.role)?.calls ?? 0) + 1;
+      program.roles.set(stage.role, { calls, last: tokens });
       predictor?.observe(ticket.features, tokens, calledTool === undefined ? {} : { calledTool });
       const ready: Ready[] = [];
       for (const child of program.workflow.childrenOf(stage.id)) {
         const open = program.waiting.get(child.id);
         if (open === undefined) continue;
         if (open > 1) {
-          program.waiting.set(child.id, open - 1);
+          waitingOf(program).set(child.id, open - 1);
           continue;
         }
-        program.waiting.delete(child.id);
+        waitingOf(program).delete(child.id);
         ready.push(ticketOf(child, program, now));
       }
       return ready;

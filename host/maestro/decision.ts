@@ -37,7 +37,7 @@ export interface Ticket {
   readonly phase: 'known' | 'queued' | 'running' | 'ended' | 'shed';
   /** Where it runs, or where its keys and values are kept while it is paused; -1 for nowhere. */
   readonly node: number;
-  /** Tokens of its answer so far. */
+  /** Tokens of its answer so far, as it was last heard: at most a second ago. */
   readonly generated: number;
   /** Whether its keys and values are kept, in the host memory of `node`. */
   readonly kept: boolean;

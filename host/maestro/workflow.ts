@@ -27,36 +27,36 @@ export interface StageSpec {
   readonly role: string;
   readonly model: string;
   /** The prompt's text, or its length in tokens, or both. */
-  readonly prompt?: string;
-  readonly promptTokens?: number;
-  readonly prefix?: SharedPrefix;
+  readonly prompt?: string | undefined;
+  readonly promptTokens?: number | undefined;
+  readonly prefix?: SharedPrefix | undefined;
   /** Stages of the same workflow that have to end first. */
-  readonly parents?: readonly string[];
+  readonly parents?: readonly string[] | undefined;
   /** What happens outside between the last parent's end and this stage, and for how long, where that is known. */
-  readonly tool?: string;
-  readonly toolSeconds?: number;
+  readonly tool?: string | undefined;
+  readonly toolSeconds?: number | undefined;
   /** Default: the workflow's. */
-  readonly class?: StageClass;
+  readonly class?: StageClass | undefined;
   /** Most tokens of its answer. Default 4096. */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** Seconds from when it could start to its first token, and to its end, that its caller wants. */
-  readonly firstTokenSeconds?: number;
-  readonly latencySeconds?: number;
+  readonly firstTokenSeconds?: number | undefined;
+  readonly latencySeconds?: number | undefined;
   /** How many stages will follow it, where the caller knows. */
-  readonly fanOut?: number;
+  readonly fanOut?: number | undefined;
 }
 
 export interface WorkflowSpec {
   readonly id: string;
   /** What it is an instance of: workflows of one application are alike. Default: 'unknown'. */
-  readonly application?: string;
-  readonly tenant?: string;
+  readonly application?: string | undefined;
+  readonly tenant?: string | undefined;
   /** Default 'interactive'. */
-  readonly class?: StageClass;
+  readonly class?: StageClass | undefined;
   /** When it came, in seconds of the scheduler's clock. */
   readonly arrival: number;
   /** Seconds after `arrival` at which all of it should have ended. */
-  readonly deadlineSeconds?: number;
+  readonly deadlineSeconds?: number | undefined;
   /** What is known at first; `add` adds what its agents decide later. */
   readonly stages: readonly StageSpec[];
 }
@@ -74,6 +74,8 @@ export interface WorkflowLimits {
 
 export interface Stage extends StageSpec {
   readonly workflow: Workflow;
+  /** As its caller gave it. */
+  readonly spec: StageSpec;
   /** In the order in which the scheduler heard of it. */
   readonly index: number;
   readonly promptTokens: number;
@@ -188,7 +190,7 @@ function checkStage(spec: StageSpec, where: string, limits: WorkflowLimits): voi
  * Checks a workflow and makes it.
  * @throws TuttiError INPUT_INVALID for cycles, unknown parents or models, numbers out of range, a deadline that has passed; LIMIT_EXCEEDED
  */
-export function createWorkflow(spec: WorkflowSpec, limits: WorkflowLimits = {}): Workflow {
+export function createWorkflow(spec: WorkflowSpec, limits: WorkflowLimits = {}, now = limits.now): Workflow {
   checkName(spec.id, 'workflow', 'id');
   const where = `workflow ${spec.id}`;
   if (spec.application !== undefined) checkName(spec.application, where, 'application');
@@ -197,8 +199,8 @@ export function createWorkflow(spec: WorkflowSpec, limits: WorkflowLimits = {}):
   if (!Number.isFinite(spec.arrival)) throw invalid(`${where}.arrival`, `must be a time, got ${show(spec.arrival)}`);
   if (spec.deadlineSeconds !== undefined) checkSeconds(spec.deadlineSeconds, where, 'deadlineSeconds', true);
   const deadline = spec.deadlineSeconds === undefined ? Infinity : spec.arrival + spec.deadlineSeconds;
-  if (limits.now !== undefined && deadline <= limits.now) {
-    throw invalid(`${where}.deadlineSeconds`, `has passed ${limits.now - deadline} s ago; give it a later deadline`);
+  if (now !== undefined && deadline <= now) {
+    throw invalid(`${where}.deadlineSeconds`, `has passed ${now - deadline} s ago; give it a later deadline`);
   }
   const mostStages = limits.stages ?? MOST_STAGES;
   const stages = new Map<string, Stage>();
@@ -224,16 +226,26 @@ export function createWorkflow(spec: WorkflowSpec, limits: WorkflowLimits = {}):
       }
       const added: Stage[] = [];
       for (const { spec: next, depth } of inOrder(specs, stages, where, limits)) {
+        // Every field by name: what is spread would be a table, and there are millions of stages in a replay.
         const stage: Stage = {
-          ...next,
-          workflow,
-          index: stages.size + added.length,
-          depth,
+          id: next.id,
+          role: next.role,
+          model: next.model,
+          prompt: next.prompt,
           promptTokens: promptTokensOf(next, where),
+          prefix: next.prefix,
           parents: next.parents ?? NO_PARENTS,
+          tool: next.tool,
           toolSeconds: next.toolSeconds ?? 0,
           class: next.class ?? workflow.class,
           maxTokens: next.maxTokens ?? DEFAULT_MAX_TOKENS,
+          firstTokenSeconds: next.firstTokenSeconds,
+          latencySeconds: next.latencySeconds,
+          fanOut: next.fanOut,
+          workflow,
+          spec: next,
+          index: stages.size + added.length,
+          depth,
         };
         added.push(stage);
       }

@@ -12,7 +12,12 @@ export function createForesight(
   const paths = new WeakMap<readonly WorkloadStage[], Map<string, number>>();
   /** A workload's stage is enough of a stage for its cost. */
   const asStage = (stage: WorkloadStage): Stage =>
-    ({ ...stage, maxTokens: stage.maxTokens ?? 4096, promptTokens: stage.promptTokens ?? 1 }) as unknown as Stage;
+    ({
+      ...stage,
+      spec: stage,
+      maxTokens: stage.maxTokens ?? 4096,
+      promptTokens: stage.promptTokens ?? 1,
+    }) as unknown as Stage;
 
   return {
     secondsAfter({ program, stage }, seconds) {

@@ -102,8 +102,14 @@ export interface Recorder {
   }): SimulationResult;
 }
 
-function distribution(values: number[]): Distribution {
-  const sorted = Float64Array.from(values).sort();
+function distribution(...lists: readonly (readonly number[])[]): Distribution {
+  const sorted = new Float64Array(lists.reduce((sum, { length }) => sum + length, 0));
+  let filled = 0;
+  for (const list of lists) {
+    sorted.set(list, filled);
+    filled += list.length;
+  }
+  sorted.sort();
   let sum = 0;
   for (const value of sorted) sum += value;
   const at = (level: number): number => quantileOf(sorted, level);
@@ -111,7 +117,8 @@ function distribution(values: number[]): Distribution {
 }
 
 export function createRecorder(workload: Workload, warmupSeconds: number, keepSpans: boolean): Recorder {
-  const programs = new Map<number, ProgramRecord>();
+  /** By the programs' numbers, which count up from 0. */
+  const programs: ProgramRecord[] = [];
   const times = {
     interactive: { first: [] as number[], queue: [] as number[] },
     batch: { first: [] as number[], queue: [] as number[] },
@@ -129,7 +136,7 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
     arrived(program) {
       const { class: kind, tenant, arrival } = program.workflow;
       const counted = arrival >= warmupSeconds;
-      programs.set(program.number, { class: kind, tenant, counted, met: true, state: 'open', latency: Number.NaN });
+      programs[program.number] = { class: kind, tenant, counted, met: true, state: 'open', latency: Number.NaN };
     },
     queued() {},
     admitted(job, at) {
@@ -144,7 +151,7 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
       const seconds = at - ticket.readyAt;
       times[stage.class].first.push(seconds);
       if (stage.firstTokenSeconds !== undefined && seconds > stage.firstTokenSeconds) {
-        const record = programs.get(program.number);
+        const record = programs[program.number];
         if (record) record.met = false;
       }
     },
@@ -154,7 +161,7 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
       tokens += job.target;
       promptTokens += stage.promptTokens;
       if (stage.latencySeconds !== undefined && at - readyAt > stage.latencySeconds) {
-        const record = programs.get(program.number);
+        const record = programs[program.number];
         if (record) record.met = false;
       }
       if (keepSpans && spans.length < 20_000) {
@@ -162,7 +169,7 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
       }
     },
     closed(program, at, reason) {
-      const record = programs.get(program.number)!;
+      const record = programs[program.number]!;
       record.state = program.state;
       record.latency = at - program.workflow.arrival;
       if (program.state === 'shed' || at > program.deadline) record.met = false;
@@ -185,19 +192,18 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
       memory.push({ at, weights, reserved, used, idle });
     },
     result({ nodes, now, decisions, unfinished }) {
-      const list = [...programs.values()].filter(({ counted }) => counted);
+      const list = programs.filter(({ counted }) => counted);
       const summary = (kinds: readonly StageClass[]): ClassSummary => {
         const own = list.filter((p) => kinds.includes(p.class));
         const met = own.filter((p) => p.met && p.state === 'ended').length;
-        const gather = (what: 'first' | 'queue'): number[] => kinds.flatMap((kind) => times[kind][what]);
         return {
           workflows: own.length,
           attained: own.length === 0 ? 1 : met / own.length,
           shed: own.filter((p) => p.state === 'shed').length,
           goodput: met / now,
           latency: distribution(own.filter((p) => p.state === 'ended').map((p) => p.latency)),
-          firstToken: distribution(gather('first')),
-          queueing: distribution(gather('queue')),
+          firstToken: distribution(...kinds.map((kind) => times[kind].first)),
+          queueing: distribution(...kinds.map((kind) => times[kind].queue)),
         };
       };
       const tenants = new Map<string, { met: number; all: number }>();

@@ -32,6 +32,9 @@ interface Running {
   readonly model: number;
   /** Prompt tokens to compute; tokens with keys and values; tokens of others' spans among them. */
   left: number;
+  /** Tokens of its answer; the ticket hears of them now and then. */
+  generated: number;
+  readonly target: number;
   context: number;
   readonly shared: number;
   span: PinnedSpan | undefined;
@@ -85,6 +88,8 @@ export interface SimulatedNode {
   wake(at: number, version: number): void;
   /** A sequence whose keys and values have come back joins. */
   restored(job: Job, at: number): void;
+  /** Brings what tickets say of their answers up to date. */
+  report(): void;
   fail(now: number): readonly Job[];
   recover(now: number): void;
 }
@@ -231,6 +236,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
         events.tooLarge(alone.job, simulated, now);
         return;
       }
+      report();
       if (!events.overflow(simulated, need - free(), now)) {
         const last = running.reduce((a, b) => (b.job.admittedAt >= a.job.admittedAt ? b : a));
         stop(last, false, now);
@@ -247,7 +253,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       decoding[r.model]!++;
       contexts[r.model]! += r.context;
       all++;
-      const left = r.job.target - r.job.ticket.generated;
+      const left = r.target - r.generated;
       if (left < least) least = left;
     }
     let n = least;
@@ -328,15 +334,16 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
     counts.iterations += n;
     counts.busySeconds += at - begun;
     let over: Running[] | undefined;
+    let decoded = 0;
     for (const r of running) {
       if (r.left > 0) continue;
-      const { ticket } = r.job;
-      ticket.generated += n;
+      r.generated += n;
       r.context += n;
-      counts.decoded += n;
-      grow(r);
-      if (ticket.generated >= r.job.target) (over ??= []).push(r);
+      decoded += n;
+      if (r.context - r.shared > r.blocks * blockSize || r.blocks > r.floor) grow(r);
+      if (r.generated >= r.target) (over ??= []).push(r);
     }
+    counts.decoded += decoded;
     let tokens = perRound * n;
     while (planned && tokens > 0 && prefills.length > 0) {
       const r = prefills[0]!;
@@ -351,16 +358,21 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       prefills.shift();
       const { job } = r;
       job.decodeFrom = at;
-      job.ticket.generated++;
+      r.generated++;
       counts.decoded++;
       if (job.firstTokenAt < 0) {
         job.firstTokenAt = at;
         events.firstToken(job, at);
       }
-      if (job.ticket.generated >= job.target) (over ??= []).push(r);
+      if (r.generated >= r.target) (over ??= []).push(r);
     }
     planned = undefined;
     if (over) for (const r of over) finish(r, at);
+  }
+
+  /** Tells tickets how far they are. */
+  function report(): void {
+    for (const r of running) r.job.ticket.generated = r.generated;
   }
 
   function grow(r: Running): void {
@@ -392,6 +404,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
 
   /** Gives memory back; what was computed stays cached while there is room. */
   function release(r: Running, now: number): void {
+    r.job.ticket.generated = r.generated;
     ownBytes -= r.blocks * bytesOfBlock[r.model]!;
     atNode[r.model]!.running--;
     view.contextTokens -= tokensAtStart(r);
@@ -458,6 +471,8 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
         job,
         model,
         left: prompt - hit,
+        generated: ticket.generated,
+        target: job.target,
         context: hit,
         shared,
         span,
@@ -497,9 +512,9 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       if (rounds > 0 && r.left === 0 && running.includes(r)) {
         // It still has the iteration that is under way.
         const n = roundsBy(now);
-        if (job.ticket.generated + n >= job.target) return false;
+        if (r.generated + n >= r.target) return false;
         cut(now);
-        job.ticket.generated += n;
+        r.generated += n;
         r.context += n;
         counts.decoded += n;
         grow(r);
@@ -559,7 +574,9 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       begin();
       plan(at);
     },
+    report,
     fail() {
+      report();
       const lost = simulated.jobs.slice();
       view.alive = false;
       version++;

@@ -3,6 +3,8 @@
  * runs on, or that others go on from, stay; the rest goes longest unused first. As in the live pool, only whole blocks are reused.
  */
 
+import { createNumberMap } from '../maestro/number-map.js';
+
 /** A span of the prompts' content: where it begins after its parent, and what it is. Known to all nodes alike. */
 export interface Content {
   readonly key: number;
@@ -51,7 +53,7 @@ export interface PrefixCache {
 }
 
 export function createPrefixCache(blockSize: number): PrefixCache {
-  const spans = new Map<number, Span>();
+  const spans = createNumberMap<Span>();
   /** Without users, and nothing goes on from them; longest unused first. */
   const ends = new Set<Span>();
   let pinned = 0;

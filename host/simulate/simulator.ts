@@ -5,6 +5,7 @@
 import TinyQueue from 'tinyqueue';
 import { createBook, type OpenProgram, type OpenTicket, type Ready } from '../maestro/book.js';
 import type { Action, Change, NodeView, Policy, Snapshot } from '../maestro/decision.js';
+import { createNumberMap } from '../maestro/number-map.js';
 import { createOutlook } from '../maestro/outlook.js';
 import type { LengthPredictor } from '../maestro/predict/predictor.js';
 import type { Stage } from '../maestro/workflow.js';
@@ -58,6 +59,7 @@ interface Event {
   readonly ticket?: OpenTicket;
 }
 
+const NONE_LATER: WorkloadStage[] = [];
 const SAMPLES = 200;
 const TICK_SECONDS = 1;
 /** Seconds without anything else after which nothing will happen any more. */
@@ -70,7 +72,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const modelIndex = new Map(workload.models.map((model, k) => [model.name, k]));
   const contents = createContents();
   /** By number of their tickets; those of workflows that are over are gone. */
-  const jobs = new Map<number, Job>();
+  const jobs = createNumberMap<Job>();
   const queue = new TinyQueue<Event>([], (a, b) => a.at - b.at || a.order - b.order);
   const recorder = createRecorder(workload, options.warmupSeconds ?? 0, options.trace ?? false);
   const hidden = new Map<number, WorkloadStage[]>();
@@ -88,7 +90,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   };
 
   const truth = (stage: Stage): number =>
-    Math.max(1, Math.min(stage.maxTokens, (stage as unknown as WorkloadStage).outputTokens));
+    Math.max(1, Math.min(stage.maxTokens, (stage.spec as WorkloadStage).outputTokens));
   const book = createBook({
     models: new Set(modelIndex.keys()),
     modelIndex,
@@ -341,19 +343,24 @@ export function simulate(options: SimulationOptions): SimulationResult {
     makeReady(book.grow(program, shown, now));
   }
 
+  /** Stages that are hidden, and those that need them. */
+  function concealed(stages: readonly WorkloadStage[]): WorkloadStage[] {
+    const ids = new Set<string>();
+    return stages.filter((stage) => {
+      if (!stage.hidden && !stage.parents?.some((id) => ids.has(id))) return false;
+      ids.add(stage.id);
+      return true;
+    });
+  }
+
   function arrive(index: number): void {
     const spec = workload.workflows[index]!;
     const next = workload.workflows[index + 1];
     if (next) schedule(next.arrival, 'arrive', -1, index + 1);
-    const concealed = new Set<string>();
-    const later: WorkloadStage[] = [];
-    for (const stage of spec.stages) {
-      if (!stage.hidden && !stage.parents?.some((id) => concealed.has(id))) continue;
-      concealed.add(stage.id);
-      later.push(stage);
-    }
-    const stages = later.length === 0 ? spec.stages : spec.stages.filter(({ id }) => !concealed.has(id));
-    const { program, ready } = book.open({ ...spec, stages }, now);
+    const later = spec.stages.some(({ hidden: own }) => own) ? concealed(spec.stages) : NONE_LATER;
+    const shown =
+      later.length === 0 ? spec : { ...spec, stages: spec.stages.filter((stage) => !later.includes(stage)) };
+    const { program, ready } = book.open(shown, now);
     workflows.set(program.number, spec.stages);
     if (later.length > 0) hidden.set(program.number, later);
     open++;
@@ -421,6 +428,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
       case 'tick':
         ticking = false;
         idleTicks++;
+        for (const other of nodes) other.report();
         changes.push({ kind: 'time' });
         tick();
     }

@@ -18,7 +18,7 @@ export async function benchBatch({ table, bar, say, quick }: BenchContext): Prom
       const values = await interleaved(
         quick ? 1 : 3,
         Object.fromEntries(
-          Object.entries(contestants).map(([name, c]) => [name, () => c.together(size, shape === '110m' ? 24 : 48)]),
+          Object.entries(contestants).map(([name, c]) => [name, () => c.together(size, 48 + 2 * size)]),
         ),
       );
       for (const name in values) (results[name] ??= []).push(median(values[name]!));

@@ -33,7 +33,7 @@ export interface Rates {
 export interface Contestant {
   /** One request. */
   once(tokens: number): Promise<Rates>;
-  /** Tokens per second of all together, after their prompts, of so many requests at a time. */
+  /** Tokens per second of all together while so many requests decode at a time. */
   together(requests: number, tokens: number): Promise<number>;
   close(): Promise<void>;
 }
@@ -78,22 +78,20 @@ function timed(start: (seed: number, tokens: number) => AsyncIterable<unknown>):
       };
     },
     async together(requests, tokens) {
-      const times: number[] = [];
-      let last = 0;
-      let count = 0;
-      await Promise.all(
+      const times = await Promise.all(
         Array.from({ length: requests }, async () => {
-          let own = 0;
+          const own: number[] = [];
           const reading = start(seed++, tokens)[Symbol.asyncIterator]();
-          while (!(await reading.next()).done) {
-            if (own++ === 0) times.push(performance.now());
-            else count++;
-            last = performance.now();
-          }
+          while (!(await reading.next()).done) own.push(performance.now());
+          return own;
         }),
       );
-      // From when all prompts are through.
-      return (1000 * count) / (last - Math.min(...times));
+      // From when all prompts are through until the first answer ends: as long as all of them decode together.
+      const from = Math.max(...times.map((own) => own[0]!));
+      const to = Math.min(...times.map((own) => own.at(-1)!));
+      if (to <= from) throw new Error(`${tokens} tokens are too few for ${requests} requests to decode together`);
+      const count = times.flat().filter((at) => at > from && at <= to).length;
+      return (1000 * count) / (to - from);
     },
   };
 }

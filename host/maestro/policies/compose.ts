@@ -14,6 +14,7 @@ import {
   type Snapshot,
   type Ticket,
 } from '../decision.js';
+import { createNumberMap } from '../number-map.js';
 import { compareRanks, createRankHeap, type Rank, type RankHeap } from '../rank-heap.js';
 import type { PolicyLevels } from './levels.js';
 import { createNodeIndex } from './node-index.js';
@@ -36,7 +37,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
   const running: RankHeap[] = [];
   const onNode: Set<Ticket>[] = [];
   const blocked: boolean[] = [];
-  const ofProgram = new Map<number, Set<Ticket>>();
+  const ofProgram = createNumberMap<Set<Ticket>>();
   const lastNodes = new Map<number, number[]>();
   const timers = createRankHeap();
   const index = createNodeIndex();
