@@ -8,6 +8,14 @@ export type {
   ModelUsage,
 } from './engine/engine.js';
 export type { Generation } from './engine/generation.js';
+export type {
+  BlockShortage,
+  LoopWatch,
+  MeasuredIteration,
+  Sequence,
+  SequenceHoldings,
+  ShortageAnswer,
+} from './batching/batch-loop.js';
 export { createModelHost } from './engine/model-host.js';
 export type { HostedModel, ModelHost, ModelLease, ModelPlace } from './engine/model-host.js';
 export { browserKvStorage, fileKvStorage } from './kv/kv-store.js';

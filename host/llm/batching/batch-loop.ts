@@ -39,13 +39,15 @@ export interface Sequence {
 export interface BatchLoop {
   readonly counts: Readonly<LoopCounts>;
   readonly active: number;
+  /** Between device and host, as it was measured. */
+  readonly movingBytesPerSecond: number;
   add(input: SequenceInput): Sequence;
   /** Ends it and frees what it holds. */
   remove(sequence: Sequence): void;
   /** Undoes 'wait' and `pause`. */
   goOn(sequence: Sequence): void;
-  /** Takes it out of the iterations, its blocks packed away; resolves when they are free. */
-  pause(sequence: Sequence): Promise<void>;
+  /** Takes it out of the iterations, its blocks packed away (or, where they are not to be kept, given up); resolves when they are free. */
+  pause(sequence: Sequence, keep?: boolean): Promise<void>;
   /** Pauses it and gives its keys and values away; it has ended here then. */
   detach(sequence: Sequence): Promise<{ readonly computed: number; readonly wire: KvWire }>;
   /**
@@ -55,14 +57,62 @@ export interface BatchLoop {
   fork<T>(sequence: Sequence, start: (attach: (input: SequenceInput) => Sequence) => T): Promise<T>;
   /** More blocks for a sequence, or fewer (negative). False when there are not so many. */
   reserve(sequence: Sequence, blocks: number): boolean;
+  /** What it holds; undefined when it has ended. */
+  holds(sequence: Sequence): SequenceHoldings | undefined;
+  /** How much of a prompt is in the pool: tokens, and those of them that sequences run on. */
+  cached(tokens: readonly number[]): { readonly tokens: number; readonly pinned: number };
   /** Changes the pool's size, packing sequences away when it has to. */
   resize(blocks: number): Promise<void>;
+  /** Gives up to so many blocks that nobody holds back to the device, beginnings that are cached in them too. Resolves with how many went. */
+  trim(blocks: number): Promise<number>;
   /** Runs between two iterations. */
   between<T>(task: () => Promise<T>): Promise<T>;
   /** Frees the blocks of sequences that wait. */
   freeIdle(): Promise<void>;
   /** Fails every sequence and resolves when nothing runs. */
   close(error: Error): Promise<void>;
+}
+
+export interface SequenceHoldings {
+  /** Tokens of prompt and answer, and those of them with keys and values. */
+  readonly tokens: number;
+  readonly computed: number;
+  /** Blocks that it refers to, and blocks that are set aside for it: now, and before it has begun what it will ask for. */
+  readonly blocks: number;
+  readonly reserved: number;
+  /** Has begun, and is not packed away. */
+  readonly resident: boolean;
+}
+
+/** An iteration that was run: what was in it, and what it took. */
+export interface MeasuredIteration {
+  /** Sequences that got a token of their answers, and prompt tokens. */
+  readonly decoding: number;
+  readonly prompt: number;
+  /** Tokens attended to, all sequences together. */
+  readonly context: number;
+  readonly seconds: number;
+}
+
+/** Sequences found too few blocks, and the pool could not grow. */
+export interface BlockShortage {
+  readonly missing: number;
+  /** Of them, what sequences that have begun are short of. */
+  readonly outgrown: number;
+}
+
+/** Who makes room, instead of whoever comes last. */
+export interface ShortageAnswer {
+  /** The device may have room now: the pool tries to grow. */
+  readonly grow: boolean;
+  readonly leave: readonly { readonly sequence: Sequence; readonly keep: boolean }[];
+}
+
+/** Whoever schedules the sequences is told what happens to them. */
+export interface LoopWatch {
+  /** Asked between two iterations; what it awaits must not wait for this loop. */
+  short?(shortage: BlockShortage): Promise<ShortageAnswer>;
+  measured?(iteration: MeasuredIteration): void;
 }
 
 export interface LoopCounts {
@@ -82,6 +132,7 @@ export interface BatchLoopRoom {
   readonly store: KvStore;
   /** The pool may grow to so many blocks. */
   readonly mostBlocks: number;
+  readonly watch?: LoopWatch | undefined;
   readonly limits: { readonly rows: number; readonly sequences: number; readonly blockSize: number };
 }
 
@@ -111,7 +162,7 @@ const MOVE_GUESS = 1e9;
 const GROW_AGAIN = 64;
 
 export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
-  const { decoder, kv, pool, tails, store, limits, mostBlocks } = room;
+  const { decoder, kv, pool, tails, store, limits, mostBlocks, watch } = room;
   const { blockSize } = limits;
   const states = new Map<number, State>();
   const tasks: (() => Promise<void>)[] = [];
@@ -177,13 +228,14 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     return wire;
   }
 
-  /** Frees what a sequence holds; `always` keeps it elsewhere where there is room, whatever that costs. */
-  async function packAway(s: State, always = false): Promise<void> {
+  /** Frees what a sequence holds: kept elsewhere where there is room ('always'), where that costs less than computing it again, or not. */
+  async function packAway(s: State, keep: 'always' | 'cheaper' | 'never' = 'cheaper'): Promise<void> {
     if (!isResident(s)) return;
     const bytes = s.blocks.length * kv.blockBytes + (s.tail === undefined ? 0 : kv.tailBytes);
     const rates = { prefillTokensPerSecond: prefill.perSecond, bytesPerSecond: moving.perSecond };
     const place = store.room(bytes);
-    if (s.computed > 0 && place && (always || choosePause(s.computed, bytes, rates).keep)) {
+    const kept = keep === 'always' || (keep === 'cheaper' && choosePause(s.computed, bytes, rates).keep);
+    if (s.computed > 0 && place && kept) {
       const wire = await takeAway(s);
       const ticket = s.ended ? undefined : await store.keep(wire.data);
       if (s.ended) return void (await ticket?.drop());
@@ -312,13 +364,25 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
 
   async function iterate(): Promise<void> {
     iterations++;
-    let { steps, evicted, missing } = planned();
+    let { steps, evicted, missing, outgrown } = planned();
     // Those that nobody reads give way first.
     for (let idle = idleOnes(); missing > 0 && idle.length > 0; idle = idleOnes()) {
       await packAway(idle[0]!);
-      ({ steps, evicted, missing } = planned());
+      ({ steps, evicted, missing, outgrown } = planned());
     }
-    if (missing > 0 && (await tryGrow(missing))) ({ steps, evicted, missing } = planned());
+    if (missing > 0 && (await tryGrow(missing))) ({ steps, evicted, missing, outgrown } = planned());
+    if (missing > 0 && watch?.short) {
+      const { grow, leave } = await watch.short({ missing, outgrown });
+      for (const { sequence, keep } of leave) {
+        const s = stateOf(sequence);
+        if (!s) continue;
+        s.waiting = true;
+        await packAway(s, keep ? 'always' : 'never');
+      }
+      if (grow) growNotBefore = 0;
+      ({ steps, evicted, missing } = planned());
+      if (grow && missing > 0 && (await tryGrow(missing))) ({ steps, evicted } = planned());
+    }
     for (const id of evicted) {
       const s = states.get(id);
       if (!s) continue;
@@ -342,8 +406,14 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       return;
     }
     const begun = performance.now();
+    const decoding = live.filter(({ s }) => s.input.tokens.length - s.computed === 1).length;
     const { rows, sampled, after } = await runBatch(live);
-    if (rows >= 8) prefill.note(rows, performance.now() - begun);
+    const took = performance.now() - begun;
+    if (rows >= 8) prefill.note(rows, took);
+    if (watch?.measured) {
+      const context = live.reduce((sum, { s }) => sum + s.computed, 0);
+      watch.measured({ decoding, prompt: rows - decoding, context, seconds: took / 1e3 });
+    }
     counts.computed += rows;
     sampled.forEach((s, k) => {
       if (s.ended) return;
@@ -500,6 +570,9 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
 
   return {
     counts,
+    get movingBytesPerSecond() {
+      return moving.perSecond;
+    },
     get active() {
       return states.size;
     },
@@ -518,12 +591,12 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       s.waiting = false;
       run();
     },
-    pause: (sequence) =>
+    pause: (sequence, keep = true) =>
       between(async () => {
         const s = stateOf(sequence);
         if (!s) throw ended();
         s.waiting = true;
-        await packAway(s, true);
+        await packAway(s, keep ? 'always' : 'never');
       }),
     detach: (sequence) =>
       between(async () => {
@@ -575,6 +648,47 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       s.reserve += blocks;
       return true;
     },
+    holds(sequence) {
+      const s = stateOf(sequence);
+      if (!s) return undefined;
+      const resident = isResident(s);
+      return {
+        ...{ tokens: s.input.tokens.length, computed: s.computed, blocks: s.blocks.length, resident },
+        reserved: resident ? s.reserved : s.reserve,
+      };
+    },
+    cached(tokens) {
+      let before = '';
+      let found = 0;
+      let pinned = 0;
+      // The last token is computed in any case.
+      for (; found + blockSize < tokens.length; found += blockSize) {
+        const held = pool.peek(`${before}/${tokens.slice(found, found + blockSize).join(',')}`);
+        if (!held) break;
+        before = String(held.content);
+        if (held.references > 0) pinned = found + blockSize;
+      }
+      return { tokens: found, pinned };
+    },
+    trim: (blocks) =>
+      between(async () => {
+        const size = Math.max(1, pool.used + pool.reserved, pool.blocks - blocks);
+        const before = pool.blocks;
+        if (size >= before) return 0;
+        const moves = pool.resize(size);
+        if (!moves) return 0;
+        const renamed = new Map(moves);
+        for (const s of states.values()) s.blocks = s.blocks.map((block) => renamed.get(block) ?? block);
+        await kv.move(moves);
+        try {
+          await kv.resize(size);
+        } catch (error) {
+          // No room to copy what stays: the pool is smaller, its memory goes back some other time.
+          if (error instanceof TuttiError && error.code === 'MEMORY_REFUSED') return 0;
+          throw error;
+        }
+        return before - size;
+      }),
     resize: (blocks) =>
       between(async () => {
         const order = [...states.values()].sort((a, b) => a.input.priority - b.input.priority || b.id - a.id);

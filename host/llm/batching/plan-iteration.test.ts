@@ -34,7 +34,7 @@ describe('the plan of an iteration', () => {
         { id: 0, rows: 1, newBlocks: 1 },
         { id: 1, rows: 1, newBlocks: 1 },
       ],
-      ...{ evicted: [2], missing: 1 },
+      ...{ evicted: [2], missing: 1, outgrown: 1 },
     });
   });
 

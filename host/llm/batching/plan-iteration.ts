@@ -35,6 +35,8 @@ export interface IterationPlan {
   readonly evicted: readonly number[];
   /** Blocks that were missing, so that somebody was evicted or has to wait. */
   readonly missing: number;
+  /** Of them, what a sequence that had begun already was short of. */
+  readonly outgrown: number;
 }
 
 export function planIteration(states: readonly SequenceState[], limits: IterationLimits): IterationPlan {
@@ -50,6 +52,7 @@ export function planIteration(states: readonly SequenceState[], limits: Iteratio
   let free = limits.freeBlocks;
   let residents = states.filter((s) => s.resident).length;
   let missing = 0;
+  let outgrown = 0;
 
   for (const state of first ? [first, ...decoding, ...prefilling] : []) {
     if (rows === 0 || steps.length === limits.sequences) break;
@@ -62,7 +65,10 @@ export function planIteration(states: readonly SequenceState[], limits: Iteratio
       return state.resident ? Math.max(0, more - state.reserved) : Math.max(more, state.reserved);
     };
     const crowded = (): boolean => !state.resident && residents >= limits.sequences;
-    if (needed(take) > free) missing = Math.max(missing, needed(take) - free);
+    if (needed(take) > free) {
+      missing = Math.max(missing, needed(take) - free);
+      if (state.resident) outgrown = Math.max(outgrown, needed(take) - free);
+    }
     // Those behind it in the order give way, the last one first.
     for (let k = order.length - 1; (needed(take) > free || crowded()) && order[k] !== state; k--) {
       const victim = order[k]!;
@@ -85,5 +91,5 @@ export function planIteration(states: readonly SequenceState[], limits: Iteratio
     const newBlocks = Math.max(0, Math.floor((state.computed + take) / limits.blockSize) - state.blocks);
     steps.push({ id: state.id, rows: take, newBlocks });
   }
-  return { steps, evicted: [...evicted], missing };
+  return { steps, evicted: [...evicted], missing, outgrown };
 }

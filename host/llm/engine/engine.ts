@@ -13,7 +13,7 @@ import { loadDecoderWeights, type WeightStash } from '../model/decoder-weights.j
 import { createDecoder } from '../model/decoder.js';
 import { openGguf, type ModelFile } from '../model/model-file.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { createBatchLoop } from '../batching/batch-loop.js';
+import { createBatchLoop, type LoopWatch } from '../batching/batch-loop.js';
 import { chatRenderer, promptTokens } from './chat-prompt.js';
 import { embedTokens } from './embedding.js';
 import { checkRequest } from './check-request.js';
@@ -46,6 +46,8 @@ export interface LanguageModelOptions extends LongCallOptions {
   readonly batchTokens?: number;
   /** Most sequences in an iteration. Default 16. */
   readonly batchSequences?: number;
+  /** Told of iterations, and asked who makes room, by whoever schedules several engines. */
+  readonly watch?: LoopWatch;
 }
 
 export interface GenerateOptions extends TextRequest {
@@ -53,6 +55,8 @@ export interface GenerateOptions extends TextRequest {
   readonly mask?: TokenMask;
   /** Blocks that have to be free before it begins, and are its own from then on. Default 0: it takes what it needs as it goes. */
   readonly reserveBlocks?: number;
+  /** What is known of the answer already, from an engine that died: it goes on behind that, and its reader gets what follows. */
+  readonly answered?: readonly Omit<GeneratedToken, 'text'>[];
 }
 
 /** A chunk that is always one token. */
@@ -64,8 +68,13 @@ export interface ModelUsage extends Required<Omit<EngineUsage, 'waiting'>> {
   /** Requests whose keys and values were kept elsewhere when they had to make room, and those that came back. */
   readonly keptSequences: number;
   readonly restoredSequences: number;
+  /** Blocks set aside for requests that do not hold them yet, and blocks that are kept only for what they hold. */
+  readonly reservedBlocks: number;
+  readonly idleBlocks: number;
   /** Bytes of a block, all layers. */
   readonly blockBytes: number;
+  /** Bytes a second between device and host, as measured. */
+  readonly movingBytesPerSecond: number;
   /** Bytes of keys and values in host memory and in storage. */
   readonly hostBytes: number;
   readonly storedBytes: number;
@@ -95,6 +104,8 @@ export interface LanguageModel extends TextEngine {
     snapshot: Uint8Array,
     options?: Pick<GenerateOptions, 'signal' | 'priority' | 'mask'> & { readonly repack?: boolean },
   ): Generation;
+  /** How much of a prompt is in the pool: tokens, and those of them that requests run on. */
+  cached(tokens: readonly number[]): { readonly tokens: number; readonly pinned: number };
   /** Natural logarithms of the probabilities of a text's tokens but the first. @throws TuttiError INPUT_INVALID, ABORTED */
   score(text: string | readonly number[], options?: { readonly signal?: AbortSignal }): Promise<Float64Array>;
   /**
@@ -102,6 +113,8 @@ export interface LanguageModel extends TextEngine {
    * @throws MemoryRefusedError when the device has no room for more; TuttiError LIMIT_EXCEEDED when more are set aside than there are to be
    */
   resizeKv(blocks: number): Promise<void>;
+  /** Gives up to so many blocks that nobody holds back to the device, cached beginnings with them. Resolves with how many went. */
+  trimKv(blocks: number): Promise<number>;
   /** Closes it, its weights kept in host memory: `stash` of `openLanguageModel` loads them again faster than the file. */
   park(): Promise<WeightStash>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -155,7 +168,7 @@ export async function openLanguageModel(
   const pool = createBlockPool(blocks);
   const tails = createBlockPool(tailBlocks);
   const store = createKvStore({ hostBytes: options.hostBytes ?? 2 ** 28, storage: options.storage });
-  const loop = createBatchLoop({ decoder, kv: memory, pool, tails, store, mostBlocks, limits });
+  const loop = createBatchLoop({ decoder, kv: memory, pool, tails, store, mostBlocks, limits, watch: options.watch });
   let closed = false;
 
   const closedError = (): TuttiError =>
@@ -187,6 +200,7 @@ export async function openLanguageModel(
       return {
         ...{ blocks: pool.blocks, usedBlocks: pool.used, running: loop.active, reusedTokens: reused },
         ...{ computedTokens: computed, evictions, keptSequences: kept, restoredSequences: restored },
+        ...{ reservedBlocks: pool.reserved, idleBlocks: pool.idle, movingBytesPerSecond: loop.movingBytesPerSecond },
         ...{ blockBytes: memory.blockBytes, hostBytes: store.hostBytes, storedBytes: store.storedBytes },
       };
     },
@@ -194,8 +208,13 @@ export async function openLanguageModel(
       const tokens = await promptTokens(options, tokenizer, render);
       if (closed) throw closedError();
       checkRequest(options, tokens, config.vocabulary, context);
-      return startGeneration(generations, options, tokens);
+      const { answered, ...rest } = options;
+      if (!answered || answered.length === 0) return startGeneration(generations, rest, tokens);
+      const all = [...tokens, ...answered.map(({ token }) => token)];
+      const origin = { prompt: tokens.length, taken: answered.length, ready: [...answered], computed: 0 };
+      return startGeneration(generations, rest, all, origin);
     },
+    cached: (tokens) => loop.cached(tokens),
     async *generate(options) {
       yield* await model.open(options);
     },
@@ -210,6 +229,7 @@ export async function openLanguageModel(
       return scoreTokens(passes, typeof text === 'string' ? tokenizer.encode(text) : text, signal);
     },
     resizeKv: (blocks) => loop.resize(whole('blocks', blocks)),
+    trimKv: (blocks) => loop.trim(whole('blocks', blocks)),
     async embed(texts, { signal } = {}) {
       if (closed) throw closedError();
       return embedTokens(

@@ -3,15 +3,21 @@ import { abortedError } from '../../errors.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { answerText } from './answer-text.js';
 import type { KvWire } from '../kv/kv-memory.js';
-import type { BatchLoop, Sequence, SequenceInput } from '../batching/batch-loop.js';
+import type { BatchLoop, Sequence, SequenceHoldings, SequenceInput } from '../batching/batch-loop.js';
 import type { GeneratedToken, GenerateOptions } from './engine.js';
 import { createSampler, logprobsOf, type SamplingOptions, type TokenMask } from '../sampling/sampler.js';
 import type { Snapshot } from './snapshot.js';
 import type { FinishReason } from './text-engine.js';
 
 export interface Generation extends AsyncIterable<GeneratedToken> {
-  /** Frees its blocks, packed away where there is room; resolves when they are free. Tokens that are there can still be taken. */
-  pause(): Promise<void>;
+  /** What it holds on the device; undefined when it has ended. */
+  readonly holds: SequenceHoldings | undefined;
+  /** What the batch loop knows it by. */
+  readonly sequence: Sequence;
+  /**
+   * Frees its blocks, packed away where there is room and `keep` (default) says so; resolves when they are free. Tokens that are there can still be taken.
+   */
+  pause(options?: { readonly keep?: boolean }): Promise<void>;
   /** Goes on after `pause`. */
   resume(): void;
   /** Sets so many blocks more aside for it, or fewer (negative). False, and nothing changed, when there are not so many. */
@@ -153,9 +159,13 @@ export function startGeneration(
 
   return {
     [Symbol.asyncIterator]: read,
-    async pause() {
+    sequence,
+    get holds() {
+      return loop.holds(sequence);
+    },
+    async pause({ keep = true } = {}) {
       paused = true;
-      await loop.pause(sequence);
+      await loop.pause(sequence, keep);
     },
     resume() {
       paused = false;
@@ -182,6 +192,10 @@ export function startGeneration(
         }),
       );
     },
-    end,
+    end() {
+      // Its reader, if it waits, comes to an end as well.
+      gone = true;
+      end();
+    },
   };
 }

@@ -12,6 +12,8 @@ export interface BlockPool {
   readonly reserved: number;
   /** Blocks that a sequence refers to. */
   readonly used: number;
+  /** Cached blocks that nobody refers to. */
+  readonly idle: number;
   /**
    * `count` blocks with one reference each, `fromReserved` of them out of what was set aside; undefined (and nothing changed) when there are not so many.
    */
@@ -27,6 +29,8 @@ export interface BlockPool {
   cache(block: number, key: string): number;
   /** Finds and retains the block that holds `key`; not one that is only there for as long as nobody with a right to its room comes. */
   lookUp(key: string): { readonly block: number; readonly content: number } | undefined;
+  /** The same, without retaining it: what it would find, and how many refer to that. */
+  peek(key: string): { readonly content: number; readonly references: number } | undefined;
   referencesOf(block: number): number;
   /** Sets blocks aside, so that `free` does not count them, or gives them free again (a negative count). False, and nothing changed, when there are not so many. */
   reserve(count: number): boolean;
@@ -68,6 +72,9 @@ export function createBlockPool(blocks: number): BlockPool {
     },
     get reserved() {
       return reserved;
+    },
+    get idle() {
+      return idle.size;
     },
     allocate(count, fromReserved = 0) {
       if (count - fromReserved > unused.length + idle.size - reserved || fromReserved > reserved) return undefined;
@@ -111,6 +118,10 @@ export function createBlockPool(blocks: number): BlockPool {
       idle.delete(held.block);
       references[held.block]!++;
       return held;
+    },
+    peek(key) {
+      const held = byKey.get(key);
+      return held && { content: held.content, references: references[held.block]! };
     },
     referencesOf: (block) => references[block]!,
     reserve(count) {
