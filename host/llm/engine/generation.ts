@@ -3,7 +3,7 @@ import { abortedError } from '../../errors.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { answerText } from './answer-text.js';
 import type { KvWire } from '../kv/kv-memory.js';
-import type { BatchLoop, Sequence, SequenceHoldings, SequenceInput } from '../batching/batch-loop.js';
+import type { BatchLoop, Sequence, SequenceHoldings, SequenceInput, ShortageAnswer } from '../batching/batch-loop.js';
 import type { GeneratedToken, GenerateOptions } from './engine.js';
 import { createSampler, logprobsOf, type SamplingOptions, type TokenMask } from '../sampling/sampler.js';
 import type { Snapshot } from './snapshot.js';
@@ -12,12 +12,12 @@ import type { FinishReason } from './text-engine.js';
 export interface Generation extends AsyncIterable<GeneratedToken> {
   /** What it holds on the device; undefined when it has ended. */
   readonly holds: SequenceHoldings | undefined;
-  /** What the batch loop knows it by. */
-  readonly sequence: Sequence;
   /**
    * Frees its blocks, packed away where there is room and `keep` (default) says so; resolves when they are free. Tokens that are there can still be taken.
    */
   pause(options?: { readonly keep?: boolean }): Promise<void>;
+  /** The same from within `LoopWatch.short`, where nothing of this engine can be waited for: part of the answer there. */
+  giveWay(options?: { readonly keep?: boolean }): ShortageAnswer['leave'][number];
   /** Goes on after `pause`. */
   resume(): void;
   /** Sets so many blocks more aside for it, or fewer (negative). False, and nothing changed, when there are not so many. */
@@ -159,13 +159,16 @@ export function startGeneration(
 
   return {
     [Symbol.asyncIterator]: read,
-    sequence,
     get holds() {
       return loop.holds(sequence);
     },
     async pause({ keep = true } = {}) {
       paused = true;
       await loop.pause(sequence, keep);
+    },
+    giveWay({ keep = true } = {}) {
+      paused = true;
+      return { sequence, keep };
     },
     resume() {
       paused = false;

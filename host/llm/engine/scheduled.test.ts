@@ -77,7 +77,7 @@ it('asks who makes room, and takes who is named out until it goes on', async () 
         const last = generations.filter((each) => !left.includes(each) && each.holds?.resident).at(-1);
         if (shortage.outgrown === 0 || !last) return { grow: false, leave: [] };
         left.push(last);
-        return { grow: false, leave: [{ sequence: last.sequence, keep: left.length === 1 }] };
+        return { grow: false, leave: [last.giveWay({ keep: left.length === 1 })] };
       },
       measured: (iteration) => void iterations.push(iteration),
     },
@@ -88,7 +88,7 @@ it('asks who makes room, and takes who is named out until it goes on', async () 
       const tokens: GeneratedToken[] = [];
       for await (const token of each) {
         tokens.push(token);
-        if (token.finish) for (const other of left.splice(0)) other.resume();
+        if (token.finish) for (const other of left) other.resume();
       }
       return textOf(tokens);
     }),
