@@ -12,6 +12,7 @@ export type TuttiErrorCode =
   | 'DEVICE_FAILED'
   | 'LIMIT_EXCEEDED'
   | 'MEMORY_REFUSED'
+  | 'WORKFLOW_SHED'
   | 'KERNEL_ARGUMENT'
   | 'KERNEL_UNSUPPORTED'
   | 'BUFFER_RANGE'
@@ -56,6 +57,21 @@ export class DeviceLostError extends TuttiError {
         facts: { reason },
       },
     );
+  }
+}
+
+/** A workflow that a scheduling policy gave up, because it could not be met any more. None of its stages runs on. */
+export class WorkflowShedError extends TuttiError {
+  override readonly name: string = 'WorkflowShedError';
+  readonly workflow: string;
+  readonly reason: string;
+  constructor(workflow: string, reason: string) {
+    super('WORKFLOW_SHED', `workflow ${workflow} was given up: ${reason}; ask for less, or with a later deadline`, {
+      where: workflow,
+      facts: { reason },
+    });
+    this.workflow = workflow;
+    this.reason = reason;
   }
 }
 
