@@ -1,10 +1,11 @@
-/** `npm run bench:llm [-- --quick] [--json] [--only speed,batch,browser,accuracy,size]`. */
+/** `npm run bench:llm [-- --quick] [--json] [--only speed,batch,browser,accuracy,size,variants]`. */
 import { runBenchmark, type BenchContext } from '../report.js';
 import { benchAccuracy } from './llm/accuracy.js';
 import { benchBatch } from './llm/batch.js';
 import { benchBrowser } from './llm/browser.js';
 import { benchSize } from './llm/size.js';
 import { benchSpeed } from './llm/speed.js';
+import { benchVariants } from './llm/variants.js';
 
 const parts: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   speed: benchSpeed,
@@ -12,6 +13,7 @@ const parts: Readonly<Record<string, (context: BenchContext) => Promise<void>>> 
   browser: benchBrowser,
   accuracy: benchAccuracy,
   size: benchSize,
+  variants: benchVariants,
 };
 
 const at = process.argv.indexOf('--only');

@@ -1,5 +1,5 @@
 // Rows of 16-bit numbers times rows of quantised weights; eight invocations per product and tile of four rows, each for its share of the parts of 32.
-// Tiles on workgroup_id.y, rows of weights on x and z. What a part is says the file that stands in front of this one.
+// Tiles on workgroup_id.y, rows of weights on x and z. What a part is says weights_*.wgsl, how the eight add up shares*.wgsl.
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Params {
@@ -19,57 +19,45 @@ struct Params {
 
 const SHARE: u32 = 8u;
 const TILE: u32 = 4u;
-var<workgroup> partial: array<f32, WORKGROUP_SIZE * 4u>;
 
 /** Two 16-bit numbers of a word. */
 fn pair(word: u32) -> vec2i {
   return vec2i(i32(word << 16u) >> 16u, i32(word) >> 16u);
 }
 
-@compute @workgroup_size(WORKGROUP_SIZE)
-fn matmulBlocks(
-  @builtin(local_invocation_index) local: u32,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-) {
-  let n = (group.z * groups.x + group.x) * (WORKGROUP_SIZE / SHARE) + local / SHARE;
-  let lane = local % SHARE;
+/** What invocation `at` of the workgroup does. */
+fn multiply(at: u32, size: u32, group: vec3u, groups: vec3u) {
+  let n = (group.z * groups.x + group.x) * (WORKGROUP_SIZE / SHARE) + at / SHARE;
+  let lane = at % SHARE;
   let parts = params.inner / 32u;
   let first = group.y * TILE;
   let count = min(TILE, params.rows - first);
-  var totals = array<f32, TILE>();
+  var totals = vec4f();
   if (n < params.outer) {
     for (var p = lane; p < parts; p += SHARE) {
       let w = weightsOf(n, p);
       for (var t = 0u; t < count; t++) {
-        let at = ((first + t) * params.inner + p * 32u) >> 1u;
+        let begin = ((first + t) * params.inner + p * 32u) >> 1u;
         var low = 0;
         var high = 0;
         for (var k = 0u; k < 8u; k++) {
           let a = w.numbers[k];
-          let x = pair(q[at + k]);
+          let x = pair(q[begin + k]);
           low += a.x * x.x + a.y * x.y;
           let b = w.numbers[8u + k];
-          let z = pair(q[at + 8u + k]);
+          let z = pair(q[begin + 8u + k]);
           high += b.x * z.x + b.y * z.y;
         }
         totals[t] += f32(low) * w.scales.x + f32(high) * w.scales.y - w.minimum * sums[(first + t) * parts + p];
       }
     }
   }
-  for (var t = 0u; t < TILE; t++) {
-    partial[local * TILE + t] = totals[t];
-  }
-  workgroupBarrier();
+  // An invocation per row of the tile takes what the eight have together.
+  let total = sumOfEight(totals, at, size);
   if (lane >= count || n >= params.outer) {
     return;
   }
-  // An invocation per row of the tile adds up what the eight have.
-  var sum = 0.0;
-  for (var k = 0u; k < SHARE; k++) {
-    sum += partial[(local - lane + k) * TILE + lane];
-  }
-  sum *= scales[first + lane];
-  let at = (first + lane) * params.outer + n;
-  y[at] = select(sum, y[at] + sum, params.accumulate != 0u);
+  let sum = total * scales[first + lane];
+  let place = (first + lane) * params.outer + n;
+  y[place] = select(sum, y[place] + sum, params.accumulate != 0u);
 }

@@ -14,18 +14,22 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 var<workgroup> partial: array<f32, WORKGROUP_SIZE>;
+var<workgroup> quads: array<f32, WORKGROUP_SIZE / 4u>;
 
-/** Sum over the workgroup; every invocation gets it. */
+fn fourQuads(first: u32) -> f32 {
+  return (quads[first] + quads[first + 1u]) + (quads[first + 2u] + quads[first + 3u]);
+}
+
+/** Sum over the workgroup of 64, neighbours first as in rms_norm.subgroups.wgsl; every invocation gets it. */
 fn workgroupSum(value: f32, local: u32) -> f32 {
   partial[local] = value;
   workgroupBarrier();
-  for (var span = WORKGROUP_SIZE / 2u; span > 0u; span /= 2u) {
-    if (local < span) {
-      partial[local] += partial[local + span];
-    }
-    workgroupBarrier();
+  if (local < WORKGROUP_SIZE / 4u) {
+    let first = 4u * local;
+    quads[local] = (partial[first] + partial[first + 1u]) + (partial[first + 2u] + partial[first + 3u]);
   }
-  return partial[0];
+  workgroupBarrier();
+  return (fourQuads(0u) + fourQuads(4u)) + (fourQuads(8u) + fourQuads(12u));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -1,8 +1,7 @@
-// Four weights of a row from its words, the upper halves of single precision.
-const WORDS_OF_FOUR: u32 = 2u;
+// Four weights of a row, the upper halves of single precision.
+@group(0) @binding(2) var<storage, read> weights: array<vec2u>;
 
-fn fourWeights(word: u32) -> vec4f {
-  let a = weights[word];
-  let b = weights[word + 1u];
-  return bitcast<vec4f>(vec4u(a << 16u, a & 0xffff0000u, b << 16u, b & 0xffff0000u));
+fn fourWeights(at: u32) -> vec4f {
+  let words = weights[at];
+  return bitcast<vec4f>(vec4u(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
 }

@@ -1,11 +1,6 @@
-// Four weights of a row from its words.
-const WORDS_OF_FOUR: u32 = 4u;
+// Four weights of a row.
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
 
-fn fourWeights(word: u32) -> vec4f {
-  return vec4f(
-    bitcast<f32>(weights[word]),
-    bitcast<f32>(weights[word + 1u]),
-    bitcast<f32>(weights[word + 2u]),
-    bitcast<f32>(weights[word + 3u]),
-  );
+fn fourWeights(at: u32) -> vec4f {
+  return bitcast<vec4f>(weights[at]);
 }

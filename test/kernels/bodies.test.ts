@@ -25,11 +25,9 @@ const kernels = Object.values(rooms).flat();
 describe('WGSL', () => {
   it.each(kernels.map((kernel) => [kernel.name, kernel] as const))('%s binds what it declares', (name, kernel) => {
     expect(kernel.wgsl.variants.at(-1)!.requires, 'the last variant needs nothing').toEqual([]);
-    for (const { source } of kernel.wgsl.variants) {
-      // wgsl_reflect does not know the directive.
-      const entry = new WgslReflect(source.replace(/enable\s+subgroups;/, '')).entry.compute.find(
-        (e) => e.name === name,
-      );
+    for (const { source, requires } of kernel.wgsl.variants) {
+      // wgsl_reflect does not know the directives.
+      const entry = new WgslReflect(source.replace(/enable\s+\w+;/g, '')).entry.compute.find((e) => e.name === name);
       expect(entry, `entry point ${name}`).toBeDefined();
       const resources = [...entry!.resources].sort((a, b) => a.binding - b.binding);
       expect(resources.map((r) => [r.group, r.binding])).toEqual([0, ...kernel.buffers].map((_, i) => [0, i]));
@@ -45,7 +43,11 @@ describe('WGSL', () => {
         const element =
           format.name === 'atomic'
             ? format.format!.name
-            : format.name.replace(/^vec[234](?=[fiu]$)/, '').replace(/^([fiu])$/, '$132');
+            : format.name
+                .replace(/^vec[234](?=[fiu]$)/, '')
+                .replace(/^([fiu])$/, '$132')
+                // Words that hold two halves each.
+                .replace(/^vec[24]$/, requires.includes('shader-f16') && format.format?.name === 'f16' ? 'u32' : 'vec');
         expect(element, `${name}.${buffer.name}`).toBe(buffer.type === 'i8' ? 'u32' : buffer.type);
         expect(resource.access, `${name}.${buffer.name}`).toBe(buffer.access === 'read' ? 'read' : 'read_write');
         expect(resource.name.replace(/(F32|I32|I8)$/, ''), `${name} binding ${i + 1}`).toBe(buffer.name);
@@ -56,7 +58,7 @@ describe('WGSL', () => {
   it('compiles on Dawn, every variant and entry point, without any driver', async () => {
     const gpu = create(['backend=null']);
     const adapter = (await gpu.requestAdapter())!;
-    const device = await adapter.requestDevice({ requiredFeatures: ['subgroups'] });
+    const device = await adapter.requestDevice({ requiredFeatures: ['subgroups', 'shader-f16'] });
     for (const { name, wgsl } of kernels) {
       for (const { source } of wgsl.variants) {
         const module = device.createShaderModule({ code: source });

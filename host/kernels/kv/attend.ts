@@ -4,12 +4,39 @@
  * the tokens were cut into iterations. Packed values are never written out; see attend_block.ts for the arithmetic.
  */
 import source from '../../../gpu-kernels/kv/attend.wgsl';
+import halves from '../../../gpu-kernels/kv/blocks_f16.shader-f16.wgsl';
+import f16 from '../../../gpu-kernels/kv/blocks_f16.wgsl';
+import f32 from '../../../gpu-kernels/kv/blocks_f32.wgsl';
+import int4 from '../../../gpu-kernels/kv/blocks_int4.wgsl';
+import int8 from '../../../gpu-kernels/kv/blocks_int8.wgsl';
+import subgroupMaximum from '../../../gpu-kernels/kv/tile_maximum.subgroups.wgsl';
+import maximum from '../../../gpu-kernels/kv/tile_maximum.wgsl';
+import type { WgslVariant } from '../../device/device.js';
 import { defineKernel } from '../kernel.js';
+import { wgslVariant } from '../wgsl-variant.js';
 import { attendFloats, attendInt4Block, attendInt8Block, LOWEST, wholeQuery, type Attention } from './attend_block.js';
 import { kvBlockLayout, type KvFormat } from './block-layout.js';
 import { kvModule } from './module.js';
 
 const f = Math.fround;
+
+const BLOCKS: Readonly<Record<KvFormat, string>> = { f32, f16, int8, int4 };
+
+function variants(name: string, format: KvFormat): WgslVariant[] {
+  const [quick, plain] = [subgroupMaximum, maximum].map((part) => part.replace('attendBlocks', name)) as [
+    string,
+    string,
+  ];
+  const ofHalves = [
+    wgslVariant(['subgroups', 'shader-f16'], source, halves, quick),
+    wgslVariant(['shader-f16'], source, halves, plain),
+  ];
+  return [
+    ...(format === 'f16' ? ofHalves : []),
+    wgslVariant(['subgroups'], source, BLOCKS[format], quick),
+    wgslVariant([], source, BLOCKS[format], plain),
+  ];
+}
 
 const kernel = (name: string, format: KvFormat) =>
   defineKernel({
@@ -89,7 +116,7 @@ const kernel = (name: string, format: KvFormat) =>
       }
     },
     wasm: kvModule,
-    wgsl: [{ requires: [], source }],
+    wgsl: variants(name, format),
     workgroupSize: 64,
     workgroups: (s) => [s.rows, s.heads, 1],
   });

@@ -1,6 +1,8 @@
 /** Where each row is largest, the first place where there are several: greedy sampling without reading logits back. Numbers that are none count as lowest. */
+import subgroupSource from '../../../gpu-kernels/tensor/argmax_rows.subgroups.wgsl';
 import source from '../../../gpu-kernels/tensor/argmax_rows.wgsl';
 import { defineKernel } from '../kernel.js';
+import { wgslVariant } from '../wgsl-variant.js';
 import { tensorModule } from './module.js';
 
 export const argmaxRows = defineKernel({
@@ -27,7 +29,7 @@ export const argmaxRows = defineKernel({
     }
   },
   wasm: tensorModule,
-  wgsl: [{ requires: [], source }],
+  wgsl: [wgslVariant(['subgroups'], subgroupSource), wgslVariant([], source)],
   workgroupSize: 256,
   workgroups: (s) => [1, s.rows, 1],
 });

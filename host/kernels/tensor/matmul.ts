@@ -3,10 +3,15 @@
  * made of 16 sums of every 16th product, added up pairwise, so that a token's result does not depend on the tokens beside it. `inner` is a multiple of 4.
  */
 import rowsSource from '../../../gpu-kernels/tensor/matmul.wgsl';
+import subgroupShares from '../../../gpu-kernels/tensor/shares.subgroups.wgsl';
+import shares from '../../../gpu-kernels/tensor/shares.wgsl';
 import bf16 from '../../../gpu-kernels/tensor/weights_bf16.wgsl';
+import halves from '../../../gpu-kernels/tensor/weights_f16.shader-f16.wgsl';
 import f16 from '../../../gpu-kernels/tensor/weights_f16.wgsl';
 import f32 from '../../../gpu-kernels/tensor/weights_f32.wgsl';
+import type { WgslVariant } from '../../device/device.js';
 import { defineKernel } from '../kernel.js';
+import { wgslVariant } from '../wgsl-variant.js';
 import { tensorModule } from './module.js';
 import { rowWords, weightAt, type WeightFormat } from './weight-formats.js';
 
@@ -26,7 +31,22 @@ export function matmulWorkgroups(
   return [Math.min(groups, WIDEST), Math.ceil(s.rows / TILE), Math.ceil(groups / WIDEST)];
 }
 
-function floatMatmul(name: string, format: WeightFormat, weightsSource: string) {
+/** With subgroups and without; `halves` reads the weights of a device with shader-f16. */
+export function matmulVariants(name: string, products: string, weights: string, halves?: string): WgslVariant[] {
+  const [quick, plain] = [subgroupShares, shares].map((source) => source.replace('matmulRows', name)) as [
+    string,
+    string,
+  ];
+  const variants = [wgslVariant(['subgroups'], products, weights, quick), wgslVariant([], products, weights, plain)];
+  if (halves === undefined) return variants;
+  return [
+    wgslVariant(['subgroups', 'shader-f16'], products, halves, quick),
+    wgslVariant(['shader-f16'], products, halves, plain),
+    ...variants,
+  ];
+}
+
+function floatMatmul(name: string, format: WeightFormat, weightsSource: string, halvesSource?: string) {
   return defineKernel({
     name,
     buffers: {
@@ -55,12 +75,12 @@ function floatMatmul(name: string, format: WeightFormat, weightsSource: string) 
       }
     },
     wasm: tensorModule,
-    wgsl: [{ requires: [], source: `${weightsSource}\n${rowsSource.replace('matmulRows', name)}` }],
+    wgsl: matmulVariants(name, rowsSource, weightsSource, halvesSource),
     workgroupSize: 64,
     workgroups: matmulWorkgroups,
   });
 }
 
 export const matmulF32 = floatMatmul('matmulF32', 'f32', f32);
-export const matmulF16 = floatMatmul('matmulF16', 'f16', f16);
+export const matmulF16 = floatMatmul('matmulF16', 'f16', f16, halves);
 export const matmulBf16 = floatMatmul('matmulBf16', 'bf16', bf16);

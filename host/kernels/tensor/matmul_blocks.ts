@@ -9,7 +9,7 @@ import q4k from '../../../gpu-kernels/tensor/weights_q4k.wgsl';
 import q6k from '../../../gpu-kernels/tensor/weights_q6k.wgsl';
 import q8 from '../../../gpu-kernels/tensor/weights_q8.wgsl';
 import { defineKernel } from '../kernel.js';
-import { matmulWorkgroups } from './matmul.js';
+import { matmulVariants, matmulWorkgroups } from './matmul.js';
 import { tensorModule } from './module.js';
 import { byteAt, floatOf, nibbleAt, rowWords, type WeightFormat } from './weight-formats.js';
 
@@ -100,7 +100,7 @@ function blockMatmul(name: string, format: keyof typeof PARTS, weightsSource: st
       }
     },
     wasm: tensorModule,
-    wgsl: [{ requires: [], source: `${weightsSource}\n${blocks.replace('matmulBlocks', name)}` }],
+    wgsl: matmulVariants(name, blocks, weightsSource),
     workgroupSize: 64,
     workgroups: matmulWorkgroups,
   });

@@ -1,6 +1,8 @@
 /** Root-mean-square normalisation: `y = x / sqrt(mean(x^2) + epsilon) * weight`, row by row. `width` is a multiple of 4. */
+import subgroupSource from '../../../gpu-kernels/tensor/rms_norm.subgroups.wgsl';
 import source from '../../../gpu-kernels/tensor/rms_norm.wgsl';
 import { defineKernel } from '../kernel.js';
+import { wgslVariant } from '../wgsl-variant.js';
 import { tensorModule } from './module.js';
 
 const f = Math.fround;
@@ -28,7 +30,7 @@ export const rmsNormF32 = defineKernel({
     }
   },
   wasm: tensorModule,
-  wgsl: [{ requires: [], source }],
+  wgsl: [wgslVariant(['subgroups'], subgroupSource), wgslVariant([], source)],
   workgroupSize: 64,
   workgroups: (s) => [1, s.rows, 1],
 });
