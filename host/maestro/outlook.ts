@@ -213,14 +213,23 @@ export function createOutlook(
       const list = memory.get(program.number) ?? [];
       memory.delete(program.number);
       paths.delete(program.number);
-      if (program.state !== 'ended') return;
+      if (program.state === 'open') return;
       const stages = [...program.workflow.stages.values()];
-      const took = stages.map((stage) => seconds(stage, program.tickets.get(stage.id)?.tokens ?? 0));
+      // Of one that was given up only a part was seen: the rest is what it was expected to be. Left out, only the short ones would be learned from.
+      const cut = program.state === 'shed';
+      let rest = { path: 0, work: 0 };
+      if (cut) {
+        const unended = list.filter(({ ticket, open }) => open && ticket.tokens === 0);
+        if (unended.length > 0) rest = expected(unended.at(-1)!.keys);
+      }
+      const took = stages.map((stage) => seconds(stage, tokensOf(program, stage)));
       // Work of the stages from the k-th on.
       const from = new Float64Array(stages.length + 1);
+      from[stages.length] = rest.work;
       for (let k = stages.length - 1; k >= 0; k--) from[k] = from[k + 1]! + took[k]!;
       for (const stage of stages) {
         const tokens = program.tickets.get(stage.id)?.tokens ?? 0;
+        if (cut && tokens === 0) continue;
         const key = roleKey(program, stage);
         const role = roleTokens.get(key);
         if (role) {
@@ -238,10 +247,11 @@ export function createOutlook(
         }
         let fit = fits.get(program.workflow.application);
         if (!fit) fits.set(program.workflow.application, (fit = emptyFit()));
-        addTo(fit, Math.log(wanted), Math.log(longest + 1e-3), Math.log(from[0]! + 1e-3));
+        addTo(fit, Math.log(wanted), Math.log(longest + rest.path + 1e-3), Math.log(from[0]! + 1e-3));
       }
       for (const { ticket, keys, known, open } of list) {
-        const path = open ? knownAfter(program, ticket.stage.id) : 0;
+        if (cut && ticket.tokens === 0) continue;
+        const path = open ? knownAfter(program, ticket.stage.id) + rest.path : 0;
         for (const key of keys) {
           const entry = seen.get(key);
           if (!entry) seen.set(key, { count: 1, path, work: from[known]! });

@@ -3,9 +3,10 @@
  * that a workflow will need next is brought while the stage before still runs; and every few seconds copies are added where stages wait for a model, or
  * put to sleep where their weights take the room that others' keys and values need.
  */
+import { sharedTokens } from '../book.js';
 import { freeKvBytes, type Action, type NodeView, type Snapshot, type Ticket } from '../decision.js';
 import type { Residency } from './levels.js';
-import { balanceModels } from './model-balance.js';
+import { balanceModels, type ModelDemand } from './model-balance.js';
 import { makeRoom } from './residency.js';
 
 export interface MaestroResidencyOptions {
@@ -24,17 +25,41 @@ interface Drain {
   readonly since: number;
 }
 
-/** What a stage counts for: bytes that it wants, and models that will be asked for when it ends. */
+/** What a stage counts for, and models that will be asked for when it ends. */
 interface Claim {
-  readonly bytes: number;
+  readonly prompt: number;
+  readonly answer: number;
+  readonly computed: number;
   next: readonly number[] | undefined;
+}
+
+/** Sums over the stages of a model. */
+interface Sums {
+  sequences: number;
+  prompt: number;
+  answer: number;
+  computed: number;
 }
 
 /** Seconds between two looks at the balance, and after a change. */
 const LOOK_SECONDS = 2;
 const SETTLE_SECONDS = 8;
+/** Seconds over which what is asked of models is averaged. */
+const AVERAGED_SECONDS = 30;
 /** Seconds after which a model that does not come to an end is left where it is. */
 const MOST_DRAIN = 120;
+
+const noSums = (): Sums => ({ sequences: 0, prompt: 0, answer: 0, computed: 0 });
+
+function demandOf({ sequences, prompt, answer, computed }: Sums, bytesPerToken: number): ModelDemand {
+  if (sequences < 1e-6) return { sequences: 0, context: 0, prompt: 0, answer: 1, bytes: 0 };
+  // Half of the answer is there, on the average.
+  const context = (prompt + answer / 2) / sequences;
+  return {
+    ...{ sequences, context, prompt: computed / sequences, answer: answer / sequences },
+    bytes: ((prompt + answer) / sequences) * bytesPerToken,
+  };
+}
 
 export function maestroResidency(options: MaestroResidencyOptions = {}): Residency {
   const { prefetch = true, balance = true, memory = 60 } = options;
@@ -44,8 +69,10 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
   const leaving = new Map<number, Drain>();
   /** Models that stages will need when others end: how many, by model. */
   const coming: number[] = [];
-  /** Bytes of keys and values of stages that wait or run, by model. */
-  const wanted: number[] = [];
+  /** Stages that wait or run, by model: now, and averaged. */
+  const wanted: Sums[] = [];
+  const averaged: Sums[] = [];
+  let averagedAt = 0;
   /** What each stage of a program counts for in both. */
   const claims = new Map<number, Map<Ticket, Claim>>();
   let nextLook = 0;
@@ -102,14 +129,27 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
     return undefined;
   }
 
+  function average(count: number, now: number): void {
+    const part = 1 - Math.exp(-(now - averagedAt) / AVERAGED_SECONDS);
+    averagedAt = now;
+    for (let k = 0; k < count; k++) {
+      const own = (averaged[k] ??= noSums());
+      const present = wanted[k] ?? noSums();
+      for (const what of ['sequences', 'prompt', 'answer', 'computed'] as const) {
+        own[what] += part * (present[what] - own[what]);
+      }
+    }
+  }
+
   function rebalanced(snapshot: Snapshot): Action | undefined {
     const { nodes, models, now } = snapshot;
     if (!balance || now < nextLook) return undefined;
     nextLook = now + LOOK_SECONDS;
+    average(models.length, now);
     const change = balanceModels({
       nodes,
       weights: models.map(({ weightBytes }) => weightBytes),
-      wanted: models.map((_, k) => wanted[k] ?? 0),
+      demand: models.map((model, k) => demandOf(averaged[k]!, model.kvBytesPerToken)),
       busy: (node) => leaving.has(node.index) || node.models.some(({ place }) => place === 'loading'),
     });
     if (!change) return undefined;
@@ -135,14 +175,23 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
     return undefined;
   }
 
-  function claim(ticket: Ticket, { models }: Snapshot): void {
+  function claim(ticket: Ticket): void {
     let own = claims.get(ticket.program.number);
     if (!own) claims.set(ticket.program.number, (own = new Map<Ticket, Claim>()));
     if (own.has(ticket)) return;
-    const tokens = ticket.stage.promptTokens + ticket.prediction.mean;
-    const bytes = tokens * models[ticket.model]!.kvBytesPerToken;
-    own.set(ticket, { bytes, next: undefined });
-    wanted[ticket.model] = (wanted[ticket.model] ?? 0) + bytes;
+    const prompt = ticket.stage.promptTokens;
+    const computed = Math.max(1, prompt - sharedTokens(ticket.stage));
+    const held = { prompt, answer: ticket.prediction.mean, computed, next: undefined };
+    own.set(ticket, held);
+    count(ticket.model, held, 1);
+  }
+
+  function count(model: number, { prompt, answer, computed }: Claim, sign: 1 | -1): void {
+    const sums = (wanted[model] ??= noSums());
+    sums.sequences += sign;
+    sums.prompt += sign * prompt;
+    sums.answer += sign * answer;
+    sums.computed += sign * computed;
   }
 
   function expect(ticket: Ticket, { models }: Snapshot): void {
@@ -159,7 +208,7 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
     if (!own || !held) return;
     own.delete(ticket);
     if (own.size === 0) claims.delete(ticket.program.number);
-    wanted[ticket.model] = Math.max(0, wanted[ticket.model]! - held.bytes);
+    count(ticket.model, held, -1);
     for (const model of held.next ?? []) coming[model]!--;
   }
 
@@ -169,7 +218,7 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
       if (change.kind === 'queued') {
         const { ticket } = change;
         if (ticket.phase !== 'queued') return;
-        claim(ticket, snapshot);
+        claim(ticket);
         if (ticket.interruptions > 0) return;
         const { model } = ticket;
         demand[model] = (demand[model] ?? 0) * Math.exp(-(snapshot.now - (seen[model] ?? 0)) / memory) + 1;

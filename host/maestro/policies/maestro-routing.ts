@@ -6,12 +6,12 @@ import { freeKvBytes, type NodeView, type Snapshot, type Ticket } from '../decis
 import type { Routing } from './levels.js';
 
 export interface MaestroRoutingOptions {
-  /** Relative gain below which the node of the workflow's last stage is kept. Default 0.05. */
+  /** Relative gain below which the node of the workflow's last stage is kept. Default 0.2. */
   readonly hysteresis?: number;
   /** Part of a node's memory below which overflow is counted on, and what an overflow costs of a stage's own time. */
   readonly scarce?: number;
   readonly overflowCost?: number;
-  /** Weight of the slowing down of those that run there already. Default 0.5. */
+  /** Weight of the slowing down of those that run there already. Default 1. */
   readonly others?: number;
 }
 
@@ -22,7 +22,7 @@ interface Sent {
 }
 
 export function maestroRouting(options: MaestroRoutingOptions = {}): Routing {
-  const { hysteresis = 0.05, scarce = 0.1, overflowCost = 0.5, others = 0.5 } = options;
+  const { hysteresis = 0.2, scarce = 0.1, overflowCost = 0.5, others = 1 } = options;
   const homes = new Map<number, number>();
   const sent: Sent[][] = [];
 
@@ -42,7 +42,8 @@ export function maestroRouting(options: MaestroRoutingOptions = {}): Routing {
     }
     const kept = ticket.kept && ticket.node === node.index;
     const hit = kept ? prompt - 1 : node.cachedTokens(ticket);
-    const prefill = (waiting + Math.max(1, prompt - hit)) / node.prefillRate(model);
+    const own = Math.max(1, prompt - hit) / node.prefillRate(model);
+    const prefill = waiting / node.prefillRate(model) + own;
     const left = Math.max(1, prediction.mean - generated);
     // A model that has nothing to do on a node takes no turn there; its first sequence adds a whole one to everybody's iterations.
     const before = sequences === 0 ? 0 : node.iterationSeconds(model, sequences, context);
@@ -65,7 +66,7 @@ export function maestroRouting(options: MaestroRoutingOptions = {}): Routing {
       prefill +
       restore +
       decode +
-      others * left * node.running * (joined - before) +
+      others * node.running * (own + left * (joined - before)) +
       risk * overflowCost * (prefill + decode)
     );
   }
