@@ -1,8 +1,9 @@
-/** `npm run bench:llm [-- --quick] [--json] [--only speed,batch,browser,accuracy,size,variants]`. */
+/** `npm run bench:llm [-- --quick] [--json] [--only speed,batch,browser,onnx,accuracy,size,variants]`. */
 import { runBenchmark, type BenchContext } from '../report.js';
 import { benchAccuracy } from './llm/accuracy.js';
 import { benchBatch } from './llm/batch.js';
 import { benchBrowser } from './llm/browser.js';
+import { benchOnnx } from './llm/onnx.js';
 import { benchSize } from './llm/size.js';
 import { benchSpeed } from './llm/speed.js';
 import { benchVariants } from './llm/variants.js';
@@ -11,6 +12,7 @@ const parts: Readonly<Record<string, (context: BenchContext) => Promise<void>>> 
   speed: benchSpeed,
   batch: benchBatch,
   browser: benchBrowser,
+  onnx: benchOnnx,
   accuracy: benchAccuracy,
   size: benchSize,
   variants: benchVariants,

@@ -61,7 +61,7 @@ export async function fileOf(shape: Shape, type: 'Q8_0' | 'Q4_0' | 'F32'): Promi
 }
 
 /** Runs requests one after the other, or at once, and times their tokens. */
-function timed(start: (seed: number, tokens: number) => AsyncIterable<unknown>): Omit<Contestant, 'close'> {
+export function timed(start: (seed: number, tokens: number) => AsyncIterable<unknown>): Omit<Contestant, 'close'> {
   let seed = 0;
   return {
     async once(tokens) {
@@ -96,11 +96,14 @@ function timed(start: (seed: number, tokens: number) => AsyncIterable<unknown>):
   };
 }
 
-export async function ours(
-  file: string,
-  threads: number,
-  options: Partial<LanguageModelOptions> = {},
-): Promise<Contestant & { readonly bytes: number; readonly loadSeconds: number }> {
+export interface Ours extends Contestant {
+  readonly bytes: number;
+  readonly loadSeconds: number;
+  /** The likeliest tokens behind a prompt. */
+  greedy(prompt: readonly number[], tokens: number): Promise<number[]>;
+}
+
+export async function ours(file: string, threads: number, options: Partial<LanguageModelOptions> = {}): Promise<Ours> {
   const device = await createWasmDevice({ threads, memoryBudget: 2 ** 31 });
   const begun = performance.now();
   const source = await fileSource(file);
@@ -114,6 +117,11 @@ export async function ours(
   return {
     ...timed(start),
     ...{ bytes: device.memory.inUse, loadSeconds },
+    async greedy(prompt, maxTokens) {
+      const found: number[] = [];
+      for await (const { token } of model.generate({ prompt, maxTokens, stop: [] })) found.push(token);
+      return found;
+    },
     async close() {
       await model.close();
       await source.close();
