@@ -371,7 +371,8 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       ({ steps, evicted, missing, outgrown } = planned());
     }
     if (missing > 0 && (await tryGrow(missing))) ({ steps, evicted, missing, outgrown } = planned());
-    if (missing > 0 && watch?.short) {
+    // Asked once more when growing was no good after all.
+    for (let asked = 0; asked < 2 && missing > 0 && watch?.short; asked++) {
       const { grow, leave } = await watch.short({ missing, outgrown });
       for (const { sequence, keep } of leave) {
         const s = stateOf(sequence);
@@ -380,8 +381,9 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
         await packAway(s, keep ? 'always' : 'never');
       }
       if (grow) growNotBefore = 0;
-      ({ steps, evicted, missing } = planned());
-      if (grow && missing > 0 && (await tryGrow(missing))) ({ steps, evicted } = planned());
+      ({ steps, evicted, missing, outgrown } = planned());
+      if (!grow) break;
+      if (missing > 0 && (await tryGrow(missing))) ({ steps, evicted, missing, outgrown } = planned());
     }
     for (const id of evicted) {
       const s = states.get(id);

@@ -4,6 +4,7 @@
  */
 import { TuttiError, WorkflowShedError } from '../../errors.js';
 import { checkRequest } from '../../llm/engine/check-request.js';
+import { nextTurn } from '../../llm/batching/turn.js';
 import type { TextRequest } from '../../llm/engine/text-engine.js';
 import { createBook, type OpenProgram, type OpenTicket, type Ready } from '../book.js';
 import type { Action, Change, Policy, Snapshot, Ticket } from '../decision.js';
@@ -113,6 +114,18 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     ...{ now: now(), nodes: nodes.map(({ view }) => view), models, blockSize, outlook, changes },
   };
 
+  /** Until its prompt is counted, a stage's answer may fill the context. Who asks for more than any context is refused. */
+  function bounded({ spec }: StagePlan): StageSpec {
+    const most = limits.contextTokens;
+    const promptTokens = Math.min(spec.promptTokens ?? 1, most - 1);
+    const { maxTokens = most } = spec;
+    return {
+      ...spec,
+      promptTokens,
+      maxTokens: maxTokens > most ? maxTokens : Math.min(maxTokens, most - promptTokens),
+    };
+  }
+
   function offers(node: LiveNode, model: number): boolean {
     const place = node.view.models[model];
     return !node.gone && place !== undefined && (place.place !== 'disk' || place.readySeconds < Infinity);
@@ -135,7 +148,6 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     if (closed || deciding) return;
     deciding = true;
     try {
-      recorder.sample(nodes, now());
       for (let round = 0; changes.length > 0 || round > 0; round++) {
         const actions = ask();
         if (actions.length === 0 && changes.length === 0) break;
@@ -146,6 +158,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     } finally {
       deciding = false;
     }
+    recorder.sample(nodes, now());
     tick();
   }
 
@@ -153,7 +166,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
   function wake(): void {
     if (woken || closed || !ready) return;
     woken = true;
-    void Promise.resolve().then(decide);
+    void nextTurn().then(decide);
   }
 
   /** While stages are under way, policies are asked every second at least. */
@@ -233,7 +246,8 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     const stage: Open<typeof ticket.stage> = ticket.stage;
     const { context } = models[ticket.model]!;
     if (tokens) stage.promptTokens = tokens.length;
-    if (context !== undefined) stage.maxTokens = Math.max(1, Math.min(stage.maxTokens, context - stage.promptTokens));
+    const left = (context ?? limits.contextTokens) - stage.promptTokens;
+    stage.maxTokens = Math.max(1, Math.min(request.maxTokens ?? Infinity, left));
     const shared = Math.max(0, ...nodes.map(({ view }) => (view.alive ? view.cachedTokens(ticket) : 0)));
     if (shared > 0) stage.prefix = { segments: [{ id: `cached ${ticket.number}`, tokens: shared }] };
     const system = request.messages?.filter(({ role }) => role === 'system' || role === 'developer') ?? [];
@@ -403,7 +417,6 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     const { ticket } = job;
     const live = liveOf(ticket);
     if (job.done || !live) return;
-    recorder.sample(nodes, now());
     job.done = true;
     jobs.delete(ticket.number);
     outlook.noteDecoding(ticket.model, decoded, seconds);
@@ -503,11 +516,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       if (live.refusal) throw live.refusal;
       const { program } = live;
       const { id, application, tenant } = program.workflow;
-      const next = book.grow(
-        program,
-        plans.map(({ spec }) => spec),
-        now(),
-      );
+      const next = book.grow(program, plans.map(bounded), now());
       for (const plan of plans) {
         const { spec } = plan;
         const record = recorder.known({

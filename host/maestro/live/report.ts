@@ -83,7 +83,7 @@ export interface Recorder {
   known(ticket: { readonly workflow: string; readonly stage: string } & Partial<StageReport>): OpenStageReport;
   predicted(record: OpenStageReport, ticket: OpenTicket): void;
   ended(record: OpenStageReport): void;
-  /** Called when something begins or ends, before it does. */
+  /** Called after something began or ended: what is measured now counts until the next call. */
   sample(nodes: readonly LiveNode[], now: number): void;
   report(rest: Omit<MaestroReport, 'nodes' | 'stages' | 'memory' | 'prediction' | 'reservation'>): MaestroReport;
 }
@@ -102,6 +102,7 @@ export function createRecorder(
   let sampledAt = -Infinity;
   let integratedAt = 0;
   const reservation = { committed: 0, used: 0, maxLength: 0 };
+  let level = { committed: 0, used: 0, maxLength: 0 };
   let count = 0;
   let error = 0;
   let covered = 0;
@@ -149,12 +150,17 @@ export function createRecorder(
       integratedAt = now;
       const due = now - sampledAt >= every;
       if (due) sampledAt = now;
+      reservation.committed += seconds * level.committed;
+      reservation.used += seconds * level.used;
+      reservation.maxLength += seconds * level.maxLength;
+      level = { committed: 0, used: 0, maxLength: 0 };
       for (const node of nodes) {
+        node.refresh();
         const { committedBytes, weightBytes, name } = node.view;
         const { usedBytes } = node;
-        reservation.committed += seconds * committedBytes;
-        reservation.used += seconds * usedBytes;
-        for (const job of node.jobs) reservation.maxLength += seconds * longest(job);
+        level.committed += committedBytes;
+        level.used += usedBytes;
+        for (const job of node.jobs) level.maxLength += longest(job);
         if (due) memory.push({ at: now, node: name, weightBytes, committedBytes, usedBytes });
       }
       if (memory.length <= MOST_SAMPLES) return;
