@@ -193,7 +193,7 @@ describe('a node that dies in the midst of its stages', () => {
     await device.close();
     await expect(stage.text()).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
-      message: /no node is left.*stories/,
+      message: /no node is left that can run the model stories/,
     });
     await expect(after.text()).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE', message: /waits for writer/ });
     await workflow.end();

@@ -408,7 +408,11 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
     });
     view.models = models.places;
     for (const model of first) models.load(model, []);
-    await models.settled();
+    await models.settled().catch((error: unknown) => {
+      // Nobody asked for more than one of them.
+      const there = models.places.some(({ place }) => place === 'device');
+      if (options.resident || !there) throw error;
+    });
     refresh();
   }
 

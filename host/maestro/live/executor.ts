@@ -468,21 +468,24 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       queueAgain(job);
     }
     changed(node);
-    if (!node.gone) return;
-    // With the last node that has a model, its stages are lost too.
+  }
+
+  /** With the last node that has a model, its stages are lost too. */
+  function giveUpHopeless(): void {
     for (const { ticket } of [...jobs.values()]) {
       if (firstWith(ticket.model)) continue;
       const { name } = models[ticket.model]!;
       giveUp(
         liveOf(ticket),
         ticket.stage.id,
-        new TuttiError('DEVICE_UNAVAILABLE', `no node is left that has the model ${name}`, { where: name }),
+        new TuttiError('DEVICE_UNAVAILABLE', `no node is left that can run the model ${name}`, { where: name }),
       );
     }
   }
 
   function changed(node: LiveNode): void {
     changes.push({ kind: 'node', node: node.view.index });
+    giveUpHopeless();
     wake();
   }
 

@@ -41,7 +41,7 @@ export interface NodeModels {
   short(bytes: number): void;
   /** Something has ended: there may be more again. */
   ease(): void;
-  /** Waits for loads and moves. @throws what the last load failed with */
+  /** Waits for loads and moves. @throws what a load failed with */
   settled(): Promise<void>;
   close(): Promise<void>;
 }
@@ -60,6 +60,9 @@ export function createNodeModels(options: NodeModelsOptions): NodeModels {
   const offered = new Set<number>();
   /** What a model took beside its pool, where it was measured. */
   const fixed = new Map<number, number>();
+  /** What the file of a model says, and what others took beyond that: a guess for those that were not loaded yet. */
+  const ofFile = models.map(({ weightBytes }) => weightBytes);
+  let beyond = 0;
   let lost = 0;
   let work: Promise<unknown> = Promise.resolve();
   let failure: Error | undefined;
@@ -83,17 +86,33 @@ export function createNodeModels(options: NodeModelsOptions): NodeModels {
   }
 
   const bytesOf = (model: number): number => fixed.get(model) ?? models[model]!.weightBytes;
+
+  function measured(model: number, bytes: number): void {
+    fixed.set(model, bytes);
+    models[model]!.weightBytes = bytes;
+    beyond = Math.max(beyond, bytes - ofFile[model]!);
+    for (const other of offered) {
+      if (!fixed.has(other)) models[other]!.weightBytes = Math.max(models[other]!.weightBytes, ofFile[other]! + beyond);
+    }
+  }
+
+  /** It did not fit: with others there, it takes more than was thought; alone, this node cannot run it. */
+  function tooLarge(model: number): void {
+    const others = places.some(({ place }, k) => k !== model && place === 'device');
+    if (others) models[model]!.weightBytes = Math.max(bytesOf(model), Math.min(1.2 * bytesOf(model), 0.8 * capacity));
+    else offered.delete(model);
+  }
   const hosted = (model: number): (typeof host.models)[number] | undefined =>
     host.models.find(({ name }) => name === models[model]!.name);
 
   function loadSeconds(model: number): number {
     const there = hosted(model);
-    if (!there) return Infinity;
+    if (!there || !offered.has(model)) return Infinity;
     const from = there.place === 'host' ? 'host' : 'file';
-    const measured = there.loadTimes[from];
-    return measured === undefined
-      ? LEAST_LOAD + bytesOf(model) / (from === 'host' ? HOST_RATE : FILE_RATE)
-      : measured / 1e3;
+    const took = there.loadTimes[from];
+    return took === undefined
+      ? LEAST_LOAD + models[model]!.weightBytes / (from === 'host' ? HOST_RATE : FILE_RATE)
+      : took / 1e3;
   }
 
   const places: Open<ModelAtNode>[] = models.map((_, k) => ({
@@ -139,8 +158,7 @@ export function createNodeModels(options: NodeModelsOptions): NodeModels {
       }
     }
     const took = device.memory.inUse - poolBytes() - before;
-    fixed.set(model, Math.max(took, leases.get(model)!.model.weightBytes));
-    models[model]!.weightBytes = fixed.get(model)!;
+    measured(model, Math.max(took, leases.get(model)!.model.weightBytes));
     counts.loads++;
   }
 
@@ -177,10 +195,10 @@ export function createNodeModels(options: NodeModelsOptions): NodeModels {
           place.usedAt = now();
           setPlace(model, 'device');
         } catch (error) {
-          failure = error instanceof Error ? error : new Error(String(error));
+          failure ??= error instanceof Error ? error : new Error(String(error));
+          if (error instanceof TuttiError && error.code === 'MEMORY_REFUSED') tooLarge(model);
+          else offered.delete(model);
           setPlace(model, hosted(model)?.place === 'host' ? 'host' : 'disk');
-          // So that it is not tried for ever: what it lacked is not there for anybody.
-          if (error instanceof TuttiError && error.code === 'MEMORY_REFUSED') lost += Math.ceil(0.05 * capacity);
         }
         options.changed();
       });
