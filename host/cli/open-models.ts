@@ -17,6 +17,9 @@ export interface ModelChoice {
   readonly context?: number;
   readonly blocks?: number;
   readonly kv?: string;
+  /** A scheduling policy for all models together, on so many devices. */
+  readonly policy?: string;
+  readonly nodes?: number;
 }
 
 export interface OpenModels {
@@ -32,8 +35,13 @@ const BLOCK = 16;
 
 /** @throws TuttiError OPTION_INVALID, FILE_INVALID, DEVICE_UNAVAILABLE; nothing stays open then */
 export async function openModels(choice: ModelChoice): Promise<OpenModels> {
+  if (choice.policy !== undefined) return (await import('./open-maestro.js')).openMaestro(choice, choice.policy);
+  if (choice.nodes !== undefined)
+    throw new TuttiError('OPTION_INVALID', '--nodes needs --policy, which shares work out between them', {
+      where: '--nodes',
+    });
   const { upstream = [], device: kind, threads } = choice;
-  const given = choice.model ?? (upstream.length > 0 ? [] : [packageFile('models/stories260k/stories260k-f32.gguf')]);
+  const given = modelFiles(choice);
   const models = new Map<string, TextEngine>();
   let device: Device | undefined;
   const add = (name: string, engine: TextEngine): void => void models.set(name, engine);
@@ -67,7 +75,12 @@ export async function openModels(choice: ModelChoice): Promise<OpenModels> {
   return { models, place, close };
 }
 
-function named(text: string): { readonly name: string; readonly path: string } {
+/** What is to be opened: FILE or NAME=FILE. */
+export function modelFiles({ model, upstream = [] }: ModelChoice): readonly string[] {
+  return model ?? (upstream.length > 0 ? [] : [packageFile('models/stories260k/stories260k-f32.gguf')]);
+}
+
+export function named(text: string): { readonly name: string; readonly path: string } {
   const [, name, path] = /^([^=/\\]+)=(.+)$/.exec(text) ?? [];
   if (name !== undefined && path !== undefined) return { name, path };
   return { name: basename(text).replace(/(-f32)?\.gguf$/, ''), path: text };
@@ -87,7 +100,7 @@ async function openFile(path: string, device: Device, { context, blocks, kv }: M
 }
 
 /** The models of a server; its key is in TUTTI_UPSTREAM_KEY. */
-async function endpoints(address: string): Promise<readonly TextEngine[]> {
+export async function endpoints(address: string): Promise<readonly TextEngine[]> {
   const { endpointModels, openAiEndpoint } = await import('../llm/elsewhere/openai-endpoint.js');
   const [url = '', model] = address.split('#');
   const key = process.env['TUTTI_UPSTREAM_KEY'];
@@ -96,7 +109,7 @@ async function endpoints(address: string): Promise<readonly TextEngine[]> {
   return names.map((name) => openAiEndpoint({ url, model: name, ...apiKey }));
 }
 
-async function openDevice(kind = 'wasm', threads?: number): Promise<Device> {
+export async function openDevice(kind = 'wasm', threads?: number): Promise<Device> {
   if (kind === 'webgpu') return (await import('../device/webgpu.js')).createWebGpuDevice();
   if (kind !== 'wasm')
     throw new TuttiError('OPTION_INVALID', `--device is ${kind}; it must be wasm or webgpu`, { where: '--device' });

@@ -34,6 +34,11 @@ export function register(program: Command): void {
     .option('--context <tokens>', 'most tokens of a prompt and its answer', wholeNumber(2))
     .option('--blocks <count>', 'blocks of keys and values, 16 tokens each', wholeNumber(1))
     .option('--kv <format>', 'how keys and values are packed: f32, f16, int8 or int4')
+    .option(
+      '--policy <name>',
+      'schedule all models together: maestro, or another policy (default: each model by itself, first come first served)',
+    )
+    .option('--nodes <count>', 'devices that a policy shares the work out to (default: 1)', wholeNumber(1))
     .option('--port <number>', '0 takes any that is free', numberIn(0, 65_535), 8080)
     .option('--host <address>', 'address to listen on; other machines get in with 0.0.0.0', '127.0.0.1')
     .option(

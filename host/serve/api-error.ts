@@ -77,6 +77,11 @@ export function asApiError(error: unknown): ApiError {
       });
     case 'ABORTED':
       return error.cause instanceof ApiError ? error.cause : new ApiError(499, 'the client left', { cause: error });
+    case 'WORKFLOW_SHED':
+      // Asking again does not make it possible.
+      return new ApiError(503, message, {
+        ...{ code: 'workflow_shed', headers: { 'x-should-retry': 'false' }, cause: error },
+      });
     case 'MEMORY_REFUSED':
       return new ApiError(503, 'the device is short of memory; try again later', { code: 'overloaded', cause: error });
     default:

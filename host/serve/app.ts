@@ -4,7 +4,7 @@ import { setMaxListeners } from 'node:events';
 import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
-import type { TextEngine, TextRequest } from '../llm/engine/text-engine.js';
+import { METADATA_FIELDS, type TextEngine, type TextRequest } from '../llm/engine/text-engine.js';
 import type { Admission } from './admission.js';
 import { ApiError, asApiError, errorBody } from './api-error.js';
 import { chatEvents, wholeChat, type AnswerFrame } from './chat-answer.js';
@@ -311,8 +311,8 @@ const digest = (key: string): Buffer => createHash('sha256').update(key).digest(
 /** What the headers say about a request, for the engine. */
 function metadataOf(c: Exchange): Record<string, string> {
   const metadata: Record<string, string> = {};
-  for (const field of ['workflow', 'role', 'deadline']) {
-    const value = c.req.header(`x-tutti-${field}`);
+  for (const field of METADATA_FIELDS) {
+    const value = c.req.header(`x-tutti-${field.replace('_', '-')}`);
     if (value !== undefined) metadata[field] = value.slice(0, 512);
   }
   return metadata;

@@ -1,5 +1,5 @@
 /** Our requests in OpenAI's words. */
-import type { ChatMessage, TextRequest, ToolDefinition } from '../engine/text-engine.js';
+import { METADATA_FIELDS, type ChatMessage, type TextRequest, type ToolDefinition } from '../engine/text-engine.js';
 
 /** Body of a request to /chat/completions, or to /completions when it has a prompt. */
 export function requestBody(model: string, request: TextRequest): Record<string, unknown> {
@@ -57,6 +57,6 @@ const wireTool = (tool: ToolDefinition): object => ({ type: 'function', function
 
 /** What a request says of itself, as headers. */
 export function metadataHeaders({ metadata = {} }: TextRequest): Record<string, string> {
-  const known = ['workflow', 'role', 'deadline'].filter((field) => /^[\x20-\x7e]+$/.test(metadata[field] ?? ''));
-  return Object.fromEntries(known.map((field) => [`x-tutti-${field}`, metadata[field]!]));
+  const known = METADATA_FIELDS.filter((field) => /^[\x20-\x7e]+$/.test(metadata[field] ?? ''));
+  return Object.fromEntries(known.map((field) => [`x-tutti-${field.replace('_', '-')}`, metadata[field]!]));
 }

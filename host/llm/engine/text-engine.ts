@@ -60,10 +60,15 @@ export interface TextRequest extends SamplingChoice {
   readonly topLogprobs?: number;
   /** Higher first. Default 0. */
   readonly priority?: number;
-  /** What the caller knows about the request (workflow, role, deadline); an engine hands it on and reads nothing into it. */
+  /** What the caller knows about the request (METADATA_FIELDS, and others of its own); an engine hands it on and reads nothing into it. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
+
+/** What schedulers read of `metadata`; over HTTP also as headers, x-tutti-workflow to x-tutti-fan-out. */
+export const METADATA_FIELDS = [
+  ...['workflow', 'role', 'deadline', 'class', 'tenant', 'application', 'tool', 'fan_out'],
+] as const;
 
 export type FinishReason = 'stop' | 'length' | 'tool_calls';
 

@@ -365,6 +365,7 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
       }
     },
     load: (model, park) => view.alive && models.load(model, park),
+    usage: (model) => models.engine(model)?.usage,
     park: (model) => view.alive && models.park(model),
     async embed(model, texts, signal) {
       const engine = models.engine(model);

@@ -180,6 +180,7 @@ export function createEngineNode(parts: EngineNodeParts): LiveNode {
     },
     takeKept: () => Promise.resolve(undefined),
     load: () => false,
+    usage: (model) => engines.get(model)?.usage,
     park: () => false,
     embed(model, texts, signal) {
       const engine = engines.get(model)!;

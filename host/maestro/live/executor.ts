@@ -3,47 +3,30 @@
  * sibling: book, outlook, predictor and policy are the same.
  */
 import { TuttiError, WorkflowShedError } from '../../errors.js';
-import { checkRequest } from '../../llm/engine/check-request.js';
 import { nextTurn } from '../../llm/batching/turn.js';
-import type { TextRequest } from '../../llm/engine/text-engine.js';
+import { checkRequest } from '../../llm/engine/check-request.js';
+import type { Embeddings, EngineUsage } from '../../llm/engine/text-engine.js';
 import { createBook, type OpenProgram, type OpenTicket, type Ready } from '../book.js';
 import type { Action, Change, Policy, Snapshot, Ticket } from '../decision.js';
 import { createOutlook } from '../outlook.js';
 import type { LengthPredictor } from '../predict/predictor.js';
-import type { StageSpec, WorkflowSpec } from '../workflow.js';
-import type { OpenAnswer } from './answer.js';
+import type { WorkflowSpec } from '../workflow.js';
 import type { Cluster } from './cluster.js';
+import { embedSomewhere } from './embed-somewhere.js';
 import { createJob, takeChunk, type Job } from './job.js';
-import type { LiveNode, NodeEvents, Open } from './live-node.js';
+import { usageOf, type LiveNode, type NodeEvents, type Open } from './live-node.js';
+import {
+  createLiveProgram,
+  noNodeFor,
+  schedulerClosed,
+  withoutParent,
+  workflowOver,
+  type LiveProgram,
+  type StagePlan,
+} from './live-program.js';
 import type { MaestroLimits } from './options.js';
+import { answersOf, boundedSpec, tellTicket } from './prepare-stage.js';
 import { createRecorder, type MaestroReport, type OpenStageReport } from './report.js';
-
-/** What a stage is to be asked, when its parents' answers are there; they are given by the stages' names. */
-export type StageInput = TextRequest | ((answers: ReadonlyMap<string, string>) => TextRequest | Promise<TextRequest>);
-
-/** A stage that was accepted. */
-export interface StagePlan {
-  readonly spec: StageSpec;
-  readonly input: StageInput;
-  readonly answer: OpenAnswer;
-}
-
-/** A workflow under way, with what only the executor needs. */
-export interface LiveProgram {
-  readonly program: OpenProgram;
-  readonly plans: Map<string, { readonly plan: StagePlan; readonly record: OpenStageReport }>;
-  /** Stages that have not ended. */
-  open: number;
-  /** No further stage will come. */
-  complete: boolean;
-  /** A stage of it failed or was cancelled: nothing is learned of what follows what. */
-  spoiled: boolean;
-  /** Why it takes no stage any more. */
-  refusal: TuttiError | undefined;
-  /** When a stage last came or ended. */
-  touchedAt: number;
-  whenClosed: (() => void)[];
-}
 
 export interface Executor {
   readonly policy: string;
@@ -55,6 +38,15 @@ export interface Executor {
   /** Ends a stage, and those that wait for it. */
   giveUp(live: LiveProgram, id: string, error: unknown): void;
   complete(live: LiveProgram): void;
+  readonly openWorkflows: number;
+  /** What the engines of a model count, all nodes together. */
+  usage(model: number): EngineUsage;
+  /** @throws TuttiError DEVICE_UNAVAILABLE, ABORTED; what the engine throws */
+  embed(
+    model: number,
+    texts: readonly (string | readonly number[])[],
+    signal: AbortSignal | undefined,
+  ): Promise<Embeddings>;
   report(): MaestroReport;
   close(): Promise<void>;
 }
@@ -85,6 +77,8 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
   const jobs = new Map<number, Job>();
   const lives = new Map<number, LiveProgram>();
   const counts = { decisions: 0, ended: 0, shed: 0 };
+  /** Of who waits for something to change on a node. */
+  const waiting: (() => void)[] = [];
   let changes: Change[] = [];
   let deciding = false;
   let woken = false;
@@ -113,18 +107,6 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
   const snapshot: Open<Snapshot> = {
     ...{ now: now(), nodes: nodes.map(({ view }) => view), models, blockSize, outlook, changes },
   };
-
-  /** Until its prompt is counted, a stage's answer may fill the context. Who asks for more than any context is refused. */
-  function bounded({ spec }: StagePlan): StageSpec {
-    const most = limits.contextTokens;
-    const promptTokens = Math.min(spec.promptTokens ?? 1, most - 1);
-    const { maxTokens = most } = spec;
-    return {
-      ...spec,
-      promptTokens,
-      maxTokens: maxTokens > most ? maxTokens : Math.min(maxTokens, most - promptTokens),
-    };
-  }
 
   function offers(node: LiveNode, model: number): boolean {
     const place = node.view.models[model];
@@ -159,6 +141,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       deciding = false;
     }
     recorder.sample(nodes, now());
+    for (const each of waiting.splice(0)) each();
     tick();
   }
 
@@ -222,7 +205,9 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       if (tokens) checkRequest(request, tokens, model.tokenizer!.size, model.context ?? Infinity);
       const job = createJob(ticket, request, tokens, plan.answer);
       jobs.set(ticket.number, job);
-      tell(ticket, request, tokens);
+      const cached = Math.max(0, ...nodes.map(({ view }) => (view.alive ? view.cachedTokens(ticket) : 0)));
+      const context = model.context ?? limits.contextTokens;
+      tellTicket(ticket, { request, tokens, cached, context }, predictor);
       outlook.opened(ticket);
       recorder.predicted(record, ticket);
       record.queuedAt = ticket.readyAt = now();
@@ -230,36 +215,6 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     } catch (error) {
       giveUp(live, ticket.stage.id, error);
     }
-  }
-
-  function answersOf(live: LiveProgram, { program, stage }: OpenTicket): ReadonlyMap<string, string> {
-    return new Map(
-      stage.parents.map((id) => {
-        const parent = program.tickets.get(id);
-        return [id, (parent && live.plans.get(id)?.plan.answer.soFar) ?? ''] as const;
-      }),
-    );
-  }
-
-  /** What a stage is asked, in place of what was guessed of it. */
-  function tell(ticket: OpenTicket, request: TextRequest, tokens: readonly number[] | undefined): void {
-    const stage: Open<typeof ticket.stage> = ticket.stage;
-    const { context } = models[ticket.model]!;
-    if (tokens) stage.promptTokens = tokens.length;
-    const left = (context ?? limits.contextTokens) - stage.promptTokens;
-    stage.maxTokens = Math.max(1, Math.min(request.maxTokens ?? Infinity, left));
-    const shared = Math.max(0, ...nodes.map(({ view }) => (view.alive ? view.cachedTokens(ticket) : 0)));
-    if (shared > 0) stage.prefix = { segments: [{ id: `cached ${ticket.number}`, tokens: shared }] };
-    const system = request.messages?.filter(({ role }) => role === 'system' || role === 'developer') ?? [];
-    const others = request.messages?.filter((message) => !system.includes(message)) ?? [];
-    const text = typeof request.prompt === 'string' ? request.prompt : others.map(({ content }) => content).join('\n');
-    const features = {
-      ...ticket.features,
-      ...{ promptTokens: stage.promptTokens, sharedTokens: shared, maxTokens: stage.maxTokens, prompt: text },
-      ...(system.length > 0 && { systemPrompt: system.map(({ content }) => content).join('\n') }),
-      ...(request.tools && { tools: request.tools.map(({ name }) => name) }),
-    };
-    Object.assign(ticket, { features, prediction: predictor.predict(features) });
   }
 
   /** False when nothing came of it. */
@@ -392,9 +347,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     outlook.learn(program);
     for (const { number } of program.tickets.values()) jobs.delete(number);
     lives.delete(program.number);
-    live.refusal ??= new TuttiError('INPUT_INVALID', `workflow ${program.workflow.id} has ended; open another`, {
-      where: 'workflow',
-    });
+    live.refusal ??= workflowOver(live);
     for (const each of live.whenClosed.splice(0)) each();
   }
 
@@ -475,15 +428,12 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     for (const { ticket } of [...jobs.values()]) {
       if (firstWith(ticket.model)) continue;
       const { name } = models[ticket.model]!;
-      giveUp(
-        liveOf(ticket),
-        ticket.stage.id,
-        new TuttiError('DEVICE_UNAVAILABLE', `no node is left that can run the model ${name}`, { where: name }),
-      );
+      giveUp(liveOf(ticket), ticket.stage.id, noNodeFor(name));
     }
   }
 
   function changed(node: LiveNode): void {
+    for (const each of waiting.splice(0)) each();
     changes.push({ kind: 'node', node: node.view.index });
     giveUpHopeless();
     wake();
@@ -494,7 +444,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     policy: policy.name,
     now,
     open(spec) {
-      if (closed) throw closedError();
+      if (closed) throw schedulerClosed();
       if (lives.size >= limits.workflows) {
         throw new TuttiError(
           'LIMIT_EXCEEDED',
@@ -506,20 +456,21 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
         );
       }
       const { program } = book.open({ ...spec, arrival: now(), stages: [] }, now());
-      const live: LiveProgram = {
-        ...{ program, plans: new Map(), open: 0, complete: false, spoiled: false, refusal: undefined },
-        ...{ touchedAt: now(), whenClosed: [] },
-      };
+      const live = createLiveProgram(program, now());
       lives.set(program.number, live);
       changes.push({ kind: 'arrived', program });
       return live;
     },
     add(live, plans) {
-      if (closed) throw closedError();
+      if (closed) throw schedulerClosed();
       if (live.refusal) throw live.refusal;
       const { program } = live;
       const { id, application, tenant } = program.workflow;
-      const next = book.grow(program, plans.map(bounded), now());
+      const next = book.grow(
+        program,
+        plans.map((plan) => boundedSpec(plan, limits.contextTokens)),
+        now(),
+      );
       for (const plan of plans) {
         const { spec } = plan;
         const record = recorder.known({
@@ -538,11 +489,18 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       makeReady(live, next);
     },
     giveUp,
+    get openWorkflows() {
+      return lives.size;
+    },
+    usage: (model) => usageOf(nodes, model, [...jobs.values()]),
+    embed: (model, texts, signal) =>
+      embedSomewhere(nodes, {
+        ...{ model, name: models[model]!.name, texts, signal },
+        changed: () => new Promise((resolve) => waiting.push(resolve)),
+      }),
     complete(live) {
       live.complete = true;
-      live.refusal ??= new TuttiError('INPUT_INVALID', `workflow ${live.program.workflow.id} was ended; open another`, {
-        where: 'workflow',
-      });
+      live.refusal ??= workflowOver(live);
       settle(live);
     },
     report: () =>
@@ -552,7 +510,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       }),
     async close() {
       if (closed) return;
-      const error = closedError();
+      const error = schedulerClosed();
       for (const live of [...lives.values()]) {
         for (const id of live.plans.keys()) giveUp(live, id, error);
         executor.complete(live);
@@ -564,12 +522,4 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     },
   };
   return executor;
-}
-
-const closedError = (): TuttiError =>
-  new TuttiError('ABORTED', 'the scheduler was closed; its stages have ended', { where: 'maestro' });
-
-function withoutParent(stage: string, parent: string, cause: unknown): TuttiError {
-  const code = cause instanceof TuttiError ? cause.code : 'ABORTED';
-  return new TuttiError(code, `stage ${stage} waits for ${parent}, which has no answer`, { where: stage, cause });
 }

@@ -1,5 +1,5 @@
 /** A node as the live scheduler drives it, whatever is behind it. */
-import type { Embeddings, TextChunk } from '../../llm/engine/text-engine.js';
+import type { Embeddings, EngineUsage, TextChunk } from '../../llm/engine/text-engine.js';
 import type { NodeView } from '../decision.js';
 import type { Job } from './job.js';
 
@@ -56,6 +56,8 @@ export interface LiveNode {
   /** What is kept of a paused stage, as bytes; undefined when it is lost. */
   takeKept(job: Job): Promise<Uint8Array | undefined>;
   load(model: number, park: readonly number[]): boolean;
+  /** What the engine of a model counts, where it is there. */
+  usage(model: number): EngineUsage | undefined;
   park(model: number): boolean;
   embed(
     model: number,
@@ -63,6 +65,18 @@ export interface LiveNode {
     signal: AbortSignal | undefined,
   ): Promise<Embeddings>;
   close(): Promise<void>;
+}
+
+/** Sums of what the engines of a model count; stages that wait for a node are in it too. */
+export function usageOf(nodes: readonly LiveNode[], model: number, jobs: readonly Job[]): EngineUsage {
+  const own = jobs.filter(({ ticket }) => ticket.model === model);
+  const running = own.filter(({ ticket }) => ticket.phase === 'running').length;
+  const sum = { blocks: 0, usedBlocks: 0, reusedTokens: 0, computedTokens: 0, evictions: 0 };
+  for (const node of nodes) {
+    const usage = node.usage(model);
+    for (const field of Object.keys(sum) as (keyof typeof sum)[]) sum[field] += usage?.[field] ?? 0;
+  }
+  return { running, waiting: own.length - running, ...sum };
 }
 
 export type Open<T> = { -readonly [K in keyof T]: T[K] };

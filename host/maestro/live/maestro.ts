@@ -1,5 +1,6 @@
 /** The live scheduler: nodes under one policy, workflows of agents on them. */
 import { TuttiError } from '../../errors.js';
+import type { TextEngine } from '../../llm/engine/text-engine.js';
 import type { Ticket } from '../decision.js';
 import { policyNamed } from '../policies/catalogue.js';
 import { createLearnedPredictor } from '../predict/learned-predictor.js';
@@ -11,6 +12,7 @@ import type { Job } from './job.js';
 import type { LiveNode, NodeEvents } from './live-node.js';
 import { DEFAULT_LIMITS, type DeviceNodeOptions, type MaestroLimits, type MaestroOptions } from './options.js';
 import type { MaestroReport } from './report.js';
+import { createTextFace } from './text-face.js';
 import { openWorkflow, type WorkflowHandle, type WorkflowOptions } from './workflow-handle.js';
 
 export interface Maestro {
@@ -22,6 +24,12 @@ export interface Maestro {
    * @throws TuttiError INPUT_INVALID for a name that is taken or numbers out of range, LIMIT_EXCEEDED, ABORTED
    */
   workflow(options?: WorkflowOptions): WorkflowHandle;
+  /**
+   * One of its models as a text engine, for `serve` and whatever else takes one. Requests say in `metadata` which workflow they belong to; others are put together by
+   * conversation. Closing it closes nothing.
+   * @throws TuttiError INPUT_INVALID for a model that there is not
+   */
+  engine(model: string): TextEngine;
   report(): MaestroReport;
   /** Ends all stages, and closes models (and devices that it opened). */
   close(): Promise<void>;
@@ -71,11 +79,23 @@ export async function createMaestro(options: MaestroOptions): Promise<Maestro> {
   }
 
   const executor = await createExecutor({ cluster, policy, predictor, blockSize, limits, now, openNodes });
+  const face = createTextFace(executor, cluster.models, limits);
   let workflows = 0;
   const maestro: Maestro = {
     policy: policy.name,
     models: cluster.models.map(({ name }) => name),
     workflow: (given = {}) => openWorkflow(executor, { ...given, id: given.id ?? `workflow-${++workflows}` }),
+    engine(name) {
+      const model = cluster.index.get(name);
+      if (model !== undefined) return face.engine(model);
+      throw new TuttiError(
+        'INPUT_INVALID',
+        `there is no model ${JSON.stringify(name)}; there are ${maestro.models.join(', ')}`,
+        {
+          where: 'model',
+        },
+      );
+    },
     report: executor.report,
     close: executor.close,
     [Symbol.asyncDispose]: executor.close,

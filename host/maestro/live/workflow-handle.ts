@@ -4,7 +4,8 @@ import type { ChatMessage, TextRequest } from '../../llm/engine/text-engine.js';
 import type { StageClass, StageSpec } from '../workflow.js';
 import { createAnswer, type Answer } from './answer.js';
 import { leaveOut } from './leave-out.js';
-import type { Executor, LiveProgram, StageInput, StagePlan } from './executor.js';
+import type { Executor } from './executor.js';
+import type { LiveProgram, StageInput, StagePlan } from './live-program.js';
 
 /** Answers of a stage's parents, by their names. */
 export type ParentAnswers = ReadonlyMap<string, string>;
