@@ -1,9 +1,18 @@
-/** `npm run bench:maestro [-- --quick] [--json] [--only prediction]`. */
+/** `npm run bench:maestro [-- --quick] [--json] [--only prediction,slo,ablation,reservation,colocation,cost]`. */
 import { runBenchmark, type BenchContext } from '../report.js';
+import { benchColocation } from './maestro/colocation.js';
+import { benchCost } from './maestro/cost.js';
 import { benchPrediction } from './maestro/prediction.js';
+import { benchReservation } from './maestro/reservation.js';
+import { benchAblation, benchSlo } from './maestro/slo.js';
 
 const parts: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   prediction: benchPrediction,
+  slo: benchSlo,
+  ablation: benchAblation,
+  reservation: benchReservation,
+  colocation: benchColocation,
+  cost: benchCost,
 };
 
 const at = process.argv.indexOf('--only');

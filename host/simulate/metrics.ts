@@ -32,6 +32,10 @@ export interface MemorySample {
   readonly reserved: number;
   readonly used: number;
   readonly idle: number;
+  /** For answers alone; and what whole prompts and the longest answers would take with nothing shared, and of that the answers. */
+  readonly answers: number;
+  readonly whole: number;
+  readonly longestAnswers: number;
 }
 
 export interface StageSpan {
@@ -68,6 +72,10 @@ export interface SimulationResult {
   /** Averages over time while work arrives, bytes of all nodes. */
   readonly reservedBytes: number;
   readonly usedBytes: number;
+  readonly answerBytes: number;
+  /** The same with every prompt whole, every answer as long as allowed, nothing shared. */
+  readonly wholeBytes: number;
+  readonly longestAnswerBytes: number;
   /** Jain's index over the tenants' attained parts. */
   readonly fairness: number;
   readonly reasons: Readonly<Record<string, number>>;
@@ -183,13 +191,17 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
       let reserved = 0;
       let used = 0;
       let idle = 0;
-      for (const { view, usedBytes } of nodes) {
+      let [answers, whole, longestAnswers] = [0, 0, 0];
+      for (const { view, usedBytes, reservations } of nodes) {
+        answers += reservations.answers;
+        whole += reservations.whole;
+        longestAnswers += reservations.longestAnswers;
         weights += view.weightBytes;
         reserved += view.committedBytes;
         idle += view.idleBytes;
         used += usedBytes;
       }
-      memory.push({ at, weights, reserved, used, idle });
+      memory.push({ at, weights, reserved, used, idle, answers, whole, longestAnswers });
     },
     result({ nodes, now, decisions, unfinished }) {
       const list = programs.filter(({ counted }) => counted);
@@ -233,6 +245,9 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
         utilisation: over(({ counts }) => counts.busySeconds) / (Math.max(now, 1e-9) * nodes.length),
         reservedBytes: average(({ reserved }) => reserved),
         usedBytes: average(({ used }) => used),
+        answerBytes: average(({ answers }) => answers),
+        wholeBytes: average(({ whole }) => whole),
+        longestAnswerBytes: average(({ longestAnswers }) => longestAnswers),
         fairness: squares === 0 ? 1 : sum ** 2 / (parts.length * squares),
         ...{ reasons, memory, spans },
         latencies: Float64Array.from(list.filter((p) => p.state === 'ended').map((p) => p.latency)).sort(),

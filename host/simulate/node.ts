@@ -71,11 +71,22 @@ export interface NodeCounts {
   busySeconds: number;
 }
 
+/** Bytes of keys and values. */
+export interface Reservations {
+  /** For prompts and longest answers, nothing shared. */
+  readonly whole: number;
+  /** For answers alone: set aside, and the longest. */
+  readonly answers: number;
+  readonly longestAnswers: number;
+}
+
 export interface SimulatedNode {
   readonly profile: DeviceProfile;
   readonly view: NodeView;
   readonly counts: Readonly<NodeCounts>;
   readonly usedBytes: number;
+  /** What its sequences have set aside, and what they would have if each had its whole prompt and its longest answer to itself. */
+  readonly reservations: Reservations;
   readonly jobs: readonly Job[];
   /** False when it has no room, or no such model. */
   admit(job: Job, reserveTokens: number, now: number): boolean;
@@ -446,6 +457,17 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       for (const r of running) bytes += blocksFor(r, r.context) * bytesOfBlock[r.model]!;
       for (let k = 0; k < caches.length; k++) bytes += caches[k]!.pinnedBlocks * bytesOfBlock[k]!;
       return bytes;
+    },
+    get reservations() {
+      let [whole, answers, longestAnswers] = [0, 0, 0];
+      for (const r of [...running, ...joining, ...away.values()]) {
+        const { promptTokens, maxTokens } = r.job.ticket.stage;
+        const bytes = models[r.model]!.kvBytesPerToken;
+        whole += (promptTokens + maxTokens) * bytes;
+        longestAnswers += maxTokens * bytes;
+        answers += Math.max(0, r.shared + r.blocks * blockSize - promptTokens) * bytes;
+      }
+      return { whole, answers, longestAnswers };
     },
     get jobs() {
       return [...running, ...joining, ...away.values()].map((r) => r.job);

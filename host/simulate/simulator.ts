@@ -60,7 +60,7 @@ interface Event {
 }
 
 const NONE_LATER: WorkloadStage[] = [];
-const SAMPLES = 200;
+const SAMPLES = 1000;
 const TICK_SECONDS = 1;
 /** Seconds without anything else after which nothing will happen any more. */
 const MOST_IDLE_TICKS = 3600;

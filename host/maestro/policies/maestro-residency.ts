@@ -76,6 +76,7 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
   /** What each stage of a program counts for in both. */
   const claims = new Map<number, Map<Ticket, Claim>>();
   let nextLook = 0;
+  let looks = 0;
 
   const rate = (model: number, now: number): number =>
     ((demand[model] ?? 0) * Math.exp(-(now - (seen[model] ?? 0)) / memory) + (coming[model] ?? 0)) / memory;
@@ -146,12 +147,15 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
     if (!balance || now < nextLook) return undefined;
     nextLook = now + LOOK_SECONDS;
     average(models.length, now);
-    const change = balanceModels({
-      nodes,
-      weights: models.map(({ weightBytes }) => weightBytes),
-      demand: models.map((model, k) => demandOf(averaged[k]!, model.kvBytesPerToken)),
-      busy: (node) => leaving.has(node.index) || node.models.some(({ place }) => place === 'loading'),
-    });
+    const change = balanceModels(
+      {
+        nodes,
+        weights: models.map(({ weightBytes }) => weightBytes),
+        demand: models.map((model, k) => demandOf(averaged[k]!, model.kvBytesPerToken)),
+        busy: (node) => leaving.has(node.index) || node.models.some(({ place }) => place === 'loading'),
+      },
+      looks++,
+    );
     if (!change) return undefined;
     const node = nodes[change.node]!;
     const { model } = change;

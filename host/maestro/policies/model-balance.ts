@@ -34,8 +34,9 @@ export interface BalanceInput {
 const LEAST_GAIN = 0.1;
 /** Shares into which the stages of a model are dealt out. */
 const SHARES = 12;
-/** Of many nodes, how many are tried for each model. */
-const TRIED = 6;
+/** Of the nodes, how many are tried for each model; and of a large cluster, how many are looked at together. */
+const TRIED = 4;
+const GROUP = 16;
 /** A model without stages keeps one copy where it costs nobody anything. */
 const LEAST_SEQUENCES = 0.05;
 
@@ -99,41 +100,67 @@ function timeUnder(holds: readonly (readonly boolean[])[], { nodes, weights, dem
   return sum;
 }
 
-export function balanceModels(input: BalanceInput): BalanceChange | undefined {
+/**
+ * `round` counts the calls: of a large cluster each looks at another part, to which the part of what is asked falls that its copies have to serve, so that a look
+ * costs the same however many nodes there are.
+ */
+export function balanceModels(input: BalanceInput, round = 0): BalanceChange | undefined {
+  const { nodes: all, demand } = input;
+  if (all.length <= GROUP) return balanceGroup(input, []);
+  const groups = Math.ceil(all.length / GROUP);
+  const nodes = all.filter((_, k) => k % groups === round % groups);
+  const has = (node: NodeView, m: number): boolean => node.alive && IN_USE.has(node.models[m]!.place);
+  const elsewhere: number[] = [];
+  const parts = demand.map((own, m) => {
+    const copies = all.reduce((count, node) => count + (has(node, m) ? 1 : 0), 0);
+    const here = nodes.reduce((count, node) => count + (has(node, m) ? 1 : 0), 0);
+    elsewhere.push(copies - here);
+    const part = copies === 0 ? nodes.length / all.length : here / copies;
+    return { ...own, sequences: own.sequences * part };
+  });
+  return balanceGroup({ ...input, nodes, demand: parts }, elsewhere);
+}
+
+const IN_USE = new Set(['device', 'loading']);
+
+/** `elsewhere`: copies of each model outside the group. */
+function balanceGroup(input: BalanceInput, elsewhere: readonly number[]): BalanceChange | undefined {
   const { nodes, weights, demand, busy } = input;
   const models = weights.length;
-  const copies = new Array<number>(models).fill(0);
+  const copies = weights.map((_, m) => elsewhere[m] ?? 0);
   const holds = nodes.map((node) =>
     node.models.map(({ place }, m) => {
-      const there = node.alive && (place === 'device' || place === 'loading');
+      const there = node.alive && IN_USE.has(place);
       if (there) copies[m]!++;
       return there;
     }),
   );
   const now = timeUnder(holds, input);
   if (!(now > 0)) return undefined;
-  const free = nodes.filter((node) => node.alive && !busy(node));
-  const idlest = free.slice().sort((a, b) => a.running / a.slots - b.running / b.slots || a.index - b.index);
+  const idlest = nodes
+    .map((_, j) => j)
+    .filter((j) => nodes[j]!.alive && !busy(nodes[j]!))
+    .sort((a, b) => nodes[a]!.running / nodes[a]!.slots - nodes[b]!.running / nodes[b]!.slots || a - b);
   let best: BalanceChange | undefined;
   let least = (1 - LEAST_GAIN) * now;
-  const tryOne = (node: NodeView, model: number, kind: 'add' | 'remove'): void => {
-    holds[node.index]![model] = kind === 'add';
+  const tryOne = (j: number, model: number, kind: 'add' | 'remove'): void => {
+    holds[j]![model] = kind === 'add';
     const then = timeUnder(holds, input);
-    holds[node.index]![model] = kind !== 'add';
+    holds[j]![model] = kind !== 'add';
     if (then >= least) return;
     least = then;
-    best = { node: node.index, model, kind };
+    best = { node: nodes[j]!.index, model, kind };
   };
   for (let model = 0; model < models; model++) {
-    const without = idlest.filter(({ index }) => !holds[index]![model]);
     if (demand[model]!.sequences >= LEAST_SEQUENCES) {
-      for (const node of without.slice(0, TRIED)) {
-        if (node.weightBytes + weights[model]! <= 0.9 * node.deviceBytes) tryOne(node, model, 'add');
+      const without = idlest.filter((j) => !holds[j]![model]);
+      for (const j of without.slice(0, TRIED)) {
+        if (nodes[j]!.weightBytes + weights[model]! <= 0.9 * nodes[j]!.deviceBytes) tryOne(j, model, 'add');
       }
     }
     if (copies[model]! < 2) continue;
-    const having = idlest.filter(({ index }) => holds[index]![model]).reverse();
-    for (const node of having.slice(0, TRIED)) tryOne(node, model, 'remove');
+    const having = idlest.filter((j) => holds[j]![model]).reverse();
+    for (const j of having.slice(0, TRIED)) tryOne(j, model, 'remove');
   }
   return best;
 }
