@@ -30,6 +30,7 @@ const entries = {
   snn: 'host/snn/index.ts',
   llm: 'host/llm/index.ts',
   dit: 'host/dit/index.ts',
+  maestro: 'host/maestro/index.ts',
 };
 const nodeEntries = { ...entries, serve: 'host/serve/index.ts' };
 const target = process.env.TUTTI_WASM_TARGET || 'release';

@@ -97,6 +97,31 @@ describe('the installed package', () => {
     expect(await node('story.mjs', text)).toBe(', there was a little girl');
   });
 
+  it('runs a workflow', async () => {
+    const text = `
+      import { createWasmDevice } from 'tutti';
+      import { fileSource } from 'tutti/llm';
+      import { createMaestro } from 'tutti/maestro';
+      import { fileURLToPath } from 'node:url';
+      const file = new URL('models/stories260k/stories260k-f32.gguf', import.meta.resolve('tutti/package.json'));
+      const device = await createWasmDevice({ threads: 1 });
+      const models = { stories: { source: await fileSource(fileURLToPath(file)) } };
+      const maestro = await createMaestro({ nodes: [{ device, models }] });
+      const workflow = maestro.workflow();
+      const first = workflow.stage({ role: 'writer', model: 'stories', prompt: 'Once upon a time', maxTokens: 8 });
+      const next = workflow.stage({
+        ...{ role: 'critic', model: 'stories', parents: [first], maxTokens: 4 },
+        prompt: (answers) => 'Once upon a time' + answers.get('writer'),
+      });
+      const texts = [await first.text(), await next.text()];
+      await workflow.end();
+      console.log(JSON.stringify([texts[0], texts[1].length > 0, maestro.report().workflows.ended]));
+      await maestro.close();
+      await device.close();
+    `;
+    expect(await node('workflow.mjs', text)).toEqual([', there was a little girl', true, 1]);
+  });
+
   it('serves a story', async () => {
     const text = `
       import { createWasmDevice } from 'tutti';
@@ -127,6 +152,7 @@ describe('the installed package', () => {
       await import('tutti/snn');
       await import('tutti/llm');
       await import('tutti/dit');
+      await import('tutti/maestro');
       await import('tutti/serve');
       // zod, which tutti/serve uses, has globals of its own.
       const known = (name) => before.includes(name) || name.startsWith('__zod');

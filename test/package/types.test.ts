@@ -10,6 +10,8 @@ let consumer: Consumer;
 const program = `
 import { createRuntime, createWasmDevice, describeDevices, TuttiError, type Device, type DevicePool } from 'tutti';
 import { createEngine, defineNetwork, encodeLatency, type RunResult, type SpikingNetwork } from 'tutti/snn';
+import { bytesSource } from 'tutti/llm';
+import { createMaestro, type MaestroReport, type ParentAnswers, type StageHandle } from 'tutti/maestro';
 
 export const network: SpikingNetwork = defineNetwork({
   numeric: 'fixed',
@@ -41,6 +43,18 @@ export async function main(): Promise<void> {
   for (const { kind, available } of await describeDevices()) console.log(kind, available, counts);
   await device[Symbol.asyncDispose]();
   await runtime.close();
+}
+
+export async function agents(device: Device, model: Uint8Array): Promise<MaestroReport> {
+  const models = { small: { source: bytesSource(model) } };
+  const maestro = await createMaestro({ nodes: [{ device, models }], policy: 'maestro' });
+  const workflow = maestro.workflow({ application: 'writing', deadlineSeconds: 60 });
+  const plan: StageHandle = workflow.stage({ role: 'planner', model: 'small', prompt: 'Plan', maxTokens: 20 });
+  workflow.stage({ role: 'coder', model: 'small', parents: [plan], prompt: (answers: ParentAnswers) => answers.get('planner') ?? '' });
+  // @ts-expect-error a class that does not exist
+  workflow.stage({ role: 'critic', model: 'small', prompt: '', class: 'urgent' });
+  await workflow.end();
+  return maestro.report();
 }
 
 // @ts-expect-error a model that does not exist

@@ -24,8 +24,6 @@ export interface Cluster {
   readonly index: ReadonlyMap<string, number>;
   /** What a device node opens a model from. */
   fileOf(model: NodeModel): ModelFile;
-  /** Closes the files that were opened here. */
-  close(): Promise<void>;
 }
 
 export const isDeviceNode = (node: MaestroNode): node is DeviceNodeOptions => 'device' in node;
@@ -38,15 +36,12 @@ export async function openCluster(nodes: readonly MaestroNode[], blockSize: numb
   const models: OpenClusterModel[] = [];
   const index = new Map<string, number>();
   const files = new Map<NodeModel['source'], ModelFile>();
-  const opened: ModelFile[] = [];
 
   async function open(source: NodeModel['source']): Promise<ModelFile> {
     if ('tensors' in source) return source;
     const known = files.get(source);
     if (known) return known;
-    const file = await openGguf(source);
-    opened.push(file);
-    return file;
+    return openGguf(source);
   }
 
   function add(model: OpenClusterModel): void {
@@ -64,29 +59,21 @@ export async function openCluster(nodes: readonly MaestroNode[], blockSize: numb
     there.weightBytes = Math.max(there.weightBytes, model.weightBytes);
   }
 
-  const close = async (): Promise<void> => {
-    for (const file of opened) await file.close();
-  };
-  try {
-    // Files first: they know how prompts become tokens.
-    for (const node of nodes.filter(isDeviceNode)) {
-      for (const [name, given] of Object.entries(node.models)) {
-        const file = await open(given.source);
-        files.set(given.source, file);
-        add(modelOfFile(name, file, given, blockSize));
-      }
+  // Files first: they know how prompts become tokens.
+  for (const node of nodes.filter(isDeviceNode)) {
+    for (const [name, given] of Object.entries(node.models)) {
+      const file = await open(given.source);
+      files.set(given.source, file);
+      add(modelOfFile(name, file, given, blockSize));
     }
-    for (const node of nodes) {
-      if (isDeviceNode(node)) continue;
-      for (const [name, engine] of Object.entries(node.engines)) add(modelOfEngine(name, engine));
-    }
-    if (models.length === 0)
-      throw new TuttiError('OPTION_INVALID', 'a scheduler needs a node with a model', { where: 'nodes' });
-  } catch (error) {
-    await close();
-    throw error;
   }
-  return { models, index, close, fileOf: ({ source }) => files.get(source)! };
+  for (const node of nodes) {
+    if (isDeviceNode(node)) continue;
+    for (const [name, engine] of Object.entries(node.engines)) add(modelOfEngine(name, engine));
+  }
+  if (models.length === 0)
+    throw new TuttiError('OPTION_INVALID', 'a scheduler needs a node with a model', { where: 'nodes' });
+  return { models, index, fileOf: ({ source }) => files.get(source)! };
 }
 
 function modelOfFile(name: string, file: ModelFile, given: NodeModel, blockSize: number): OpenClusterModel {

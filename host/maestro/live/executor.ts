@@ -518,7 +518,6 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       closed = true;
       clearTimeout(timer);
       for (const node of nodes) await node.close();
-      await cluster.close();
     },
   };
   return executor;

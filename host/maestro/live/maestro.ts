@@ -73,7 +73,6 @@ export async function createMaestro(options: MaestroOptions): Promise<Maestro> {
       return opened;
     } catch (error) {
       for (const node of opened) await node.close();
-      await cluster.close();
       throw error;
     }
   }

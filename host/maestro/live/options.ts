@@ -9,6 +9,7 @@ import type { LengthPredictor } from '../predict/predictor.js';
 
 /** A model that a device node may have on its device. */
 export interface NodeModel {
+  /** Stays its caller's to close; models that are parked may read it again. */
   readonly source: ByteSource | ModelFile;
   /** Most tokens of a sequence. Default: what the model was trained for. */
   readonly context?: number;
