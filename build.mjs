@@ -2,6 +2,7 @@
 //
 //   dist/node, dist/browser   one ES module per entry point, chunks shared between them, Wasm and WGSL embedded
 //   dist/cli/cli.js           the `tutti` command
+//   dist/uplot                what reports of simulations draw with
 //   dist/bridge               the bridge for boards, in Python
 //   dist/types                declarations
 //   dist/*.wasm               the Wasm that package.json exports, as files of their own
@@ -30,6 +31,7 @@ const entries = {
   snn: 'host/snn/index.ts',
   llm: 'host/llm/index.ts',
   dit: 'host/dit/index.ts',
+  simulate: 'host/simulate/index.ts',
   maestro: 'host/maestro/index.ts',
 };
 const nodeEntries = { ...entries, serve: 'host/serve/index.ts' };
@@ -177,6 +179,11 @@ async function buildHost(rooms) {
       recursive: true,
       filter: (path) => !/test_\w+\.py$|__pycache__/.test(path),
     });
+    // What reports draw their plots with.
+    mkdirSync(join(dist, 'uplot'));
+    for (const name of ['uPlot.iife.min.js', 'uPlot.min.css'])
+      copyFileSync(join(root, 'node_modules/uplot/dist', name), join(dist, 'uplot', name));
+    copyFileSync(join(root, 'node_modules/uplot/LICENSE'), join(dist, 'uplot', 'LICENSE'));
     const cli = join(dist, 'cli', 'cli.js');
     const script = readFileSync(cli, 'utf8');
     if (!script.startsWith('#!')) writeFileSync(cli, `#!/usr/bin/env node\n${script}`);

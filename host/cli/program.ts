@@ -10,13 +10,14 @@ import * as demo from './demo.js';
 import * as devices from './devices.js';
 import * as llm from './llm.js';
 import * as serve from './serve.js';
+import * as simulate from './simulate.js';
 import * as snn from './snn.js';
 
 export interface CliCommand {
   register(program: Command): void;
 }
 
-const COMMANDS: readonly CliCommand[] = [demo, devices, llm, serve, chat, snn];
+const COMMANDS: readonly CliCommand[] = [demo, devices, llm, serve, chat, snn, simulate];
 
 export interface CliOutput {
   out(text: string): void;

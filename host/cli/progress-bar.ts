@@ -1,5 +1,5 @@
 /** A bar on standard error, where that is a terminal. */
-import type { Progress } from '../../device/device.js';
+import type { Progress } from '../device/device.js';
 
 export interface ProgressBar {
   readonly onProgress: (progress: Progress) => void;

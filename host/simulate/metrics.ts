@@ -49,6 +49,8 @@ export interface StageSpan {
 
 export interface SimulationResult {
   readonly workload: string;
+  /** Names of its models. */
+  readonly models: readonly string[];
   readonly all: ClassSummary;
   readonly interactive: ClassSummary;
   readonly batch: ClassSummary;
@@ -233,6 +235,7 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
       const average = (pick: (sample: MemorySample) => number): number =>
         memory.reduce((total, sample) => total + pick(sample), 0) / Math.max(1, memory.length);
       return {
+        models: workload.models.map(({ name }) => name),
         ...{ workload: workload.name, all: summary(['interactive', 'batch']), interactive: summary(['interactive']) },
         ...{ batch: summary(['batch']), seconds: now, stages, tokens, promptTokens, decisions, unfinished },
         reusedTokens: over(({ counts }) => counts.reused),

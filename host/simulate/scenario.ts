@@ -22,6 +22,7 @@ export interface AgentScenarioOptions {
 
 export interface Scenario {
   readonly workload: (seed: number) => Workload;
+  readonly training: Workload;
   readonly nodes: readonly SimulatedNodeSpec[];
 }
 
@@ -35,17 +36,22 @@ export function modelShapeNamed(name: string): ModelShape {
   });
 }
 
+/** So many that what a cluster does is not mostly its coming to an end. */
+const TRAINING_WORKFLOWS = 1500;
+
 /** Four kinds of agent workflows over three models that do not all fit on every device, half of them interactive, four tenants. @throws TuttiError OPTION_INVALID */
 export function agentScenario(options: AgentScenarioOptions = {}): Scenario {
   const { workflows = 1500, nodes = 4, profile = 'a100-40gb', slack = [1.5, 6], shapes } = options;
   const models = (options.models ?? ['llama-3.1-8b', 'qwen2.5-3b', 'qwen2.5-1.5b']).map(modelShapeNamed);
   const device = profileNamed(profile);
+  const make = (seed: number, count: number): Workload =>
+    generateWorkload({
+      ...{ seed, workflows: count, models, slack, rate: 1, secondsPerToken: 0.02, tenants: 4 },
+      ...(shapes && { shapes }),
+    });
   return {
-    workload: (seed) =>
-      generateWorkload({
-        ...{ seed, workflows, models, slack, rate: 1, secondsPerToken: 0.02, tenants: 4 },
-        ...(shapes && { shapes }),
-      }),
+    workload: (seed) => make(seed, workflows),
+    training: make(1000, Math.max(workflows, TRAINING_WORKFLOWS)),
     nodes: Array.from({ length: nodes }, () => ({ profile: device })),
   };
 }

@@ -4,7 +4,7 @@ import pc from 'picocolors';
 import type { WritableType } from '../../llm/gguf/quantise.js';
 import type { ConversionReport } from '../../llm/model/convert-model.js';
 import { MODEL_ARGUMENT, openModel } from './open-model.js';
-import { progressBar } from './progress-bar.js';
+import { progressBar } from '../progress-bar.js';
 
 interface ConvertCommandOptions {
   readonly output: string;

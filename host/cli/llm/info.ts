@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import type { ModelFile } from '../../llm/model/model-file.js';
-import { table } from '../snn/table.js';
+import { table } from '../table.js';
 import { MODEL_ARGUMENT, openModel } from './open-model.js';
 
 type InfoReport = ReturnType<typeof reportOf>;

@@ -10,7 +10,7 @@ import { MACHINE_OPTION, machineText, parseMachine } from './machine-option.js';
 import { NIR_OPTIONS, nirChoices, type NirOptions } from './nir-options.js';
 import { bytesOf, openSource } from './source.js';
 import { inputOf, readStimulus, stimulusOptions, type StimulusOptions } from './stimulus.js';
-import { table } from './table.js';
+import { table } from '../table.js';
 import { whole } from './whole-number.js';
 
 interface CompileCommandOptions extends NirOptions, StimulusOptions {

@@ -7,7 +7,7 @@ import type { SpikingNetwork } from '../../snn/network.js';
 import { machineText } from './machine-option.js';
 import { NIR_OPTIONS, nirChoices, type NirOptions } from './nir-options.js';
 import { openSource } from './source.js';
-import { table } from './table.js';
+import { table } from '../table.js';
 
 export function register(group: Command): void {
   const command = group

@@ -6,7 +6,7 @@ import type { PopulationReport } from '../../snn/quantise/quantise-network.js';
 import { NIR_OPTIONS, nirChoices, type NirOptions } from './nir-options.js';
 import { openSource } from './source.js';
 import { inputOf, readStimulus, stimulusOptions, type StimulusOptions } from './stimulus.js';
-import { table } from './table.js';
+import { table } from '../table.js';
 import { whole } from './whole-number.js';
 
 interface QuantiseCommandOptions extends NirOptions, StimulusOptions {

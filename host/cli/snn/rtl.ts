@@ -7,7 +7,7 @@ import type { Program } from '../../snn/machine/program.js';
 import { MACHINE_OPTION, machineText, parseMachine } from './machine-option.js';
 import { packageFile } from '../package-file.js';
 import { openSource } from './source.js';
-import { table } from './table.js';
+import { table } from '../table.js';
 
 interface RtlOptions {
   readonly output: string;

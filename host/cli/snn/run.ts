@@ -8,7 +8,7 @@ import { MACHINE_OPTION, parseMachine } from './machine-option.js';
 import { NIR_OPTIONS, nirChoices, type NirOptions } from './nir-options.js';
 import { openSource, type Source } from './source.js';
 import { inputOf, readStimulus, stimulusOptions, type Stimulus, type StimulusOptions } from './stimulus.js';
-import { table } from './table.js';
+import { table } from '../table.js';
 
 const PLACES = 'wasm, webgpu, oracle, model (the cycle model), twin (the RTL as Wasm), or the address of a board';
 
