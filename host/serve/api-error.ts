@@ -48,6 +48,8 @@ const PARAMS: Readonly<Record<string, string>> = {
   topK: 'top_k',
   minP: 'min_p',
   repetitionPenalty: 'repetition_penalty',
+  frequencyPenalty: 'frequency_penalty',
+  presencePenalty: 'presence_penalty',
   topLogprobs: 'top_logprobs',
   toolChoice: 'tool_choice',
 };
@@ -63,7 +65,8 @@ export function asApiError(error: unknown): ApiError {
       : (PARAMS[where] ??
         where
           .replace(/^responseFormat\.schema/, 'response_format.json_schema.schema')
-          .replace(/^responseFormat$/, 'response_format'));
+          .replace(/^responseFormat$/, 'response_format')
+          .replace(/^logitBias/, 'logit_bias'));
   switch (code) {
     case 'INPUT_INVALID':
     case 'OPTION_INVALID':

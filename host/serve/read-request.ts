@@ -42,7 +42,19 @@ function deepest(issue: Issue): Issue {
 
 type Common = Pick<
   ChatRequest,
-  'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'seed' | 'stop' | 'metadata' | 'priority' | 'n'
+  | 'temperature'
+  | 'top_p'
+  | 'top_k'
+  | 'min_p'
+  | 'repetition_penalty'
+  | 'frequency_penalty'
+  | 'presence_penalty'
+  | 'logit_bias'
+  | 'seed'
+  | 'stop'
+  | 'metadata'
+  | 'priority'
+  | 'n'
 >;
 
 /** Requests of one HTTP request: `n` of each prompt, which differ in their seeds. */
@@ -59,6 +71,9 @@ function commonOf(body: Common): TextRequest {
     ...(body.top_k !== undefined && { topK: body.top_k }),
     ...(body.min_p !== undefined && { minP: body.min_p }),
     ...(body.repetition_penalty !== undefined && { repetitionPenalty: body.repetition_penalty }),
+    ...(body.frequency_penalty !== undefined && { frequencyPenalty: body.frequency_penalty }),
+    ...(body.presence_penalty !== undefined && { presencePenalty: body.presence_penalty }),
+    ...(body.logit_bias && { logitBias: body.logit_bias }),
     ...(stop !== undefined && { stop: typeof stop === 'string' ? [stop] : stop }),
     ...(body.metadata && { metadata: body.metadata }),
     ...(body.priority !== undefined && { priority: body.priority }),

@@ -4,18 +4,17 @@ import { z } from 'zod';
 const optional = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? undefined);
 const whole = (least: number, most = Number.MAX_SAFE_INTEGER) => z.number().int().min(least).max(most);
 
-/** Accepted where it says nothing, refused where we could not do what it says. */
-const zero = optional(z.literal(0, { error: 'is not supported; only 0 is' }));
-
 const sampling = {
   temperature: optional(z.number().min(0).max(2)),
   top_p: optional(z.number().min(0).max(1)),
   top_k: optional(whole(0)),
   min_p: optional(z.number().min(0).max(1)),
   repetition_penalty: optional(z.number().min(0.01).max(100)),
-  frequency_penalty: zero,
-  presence_penalty: zero,
-  logit_bias: optional(z.record(z.string(), z.never({ error: 'is not supported' }))),
+  frequency_penalty: optional(z.number().min(-2).max(2)),
+  presence_penalty: optional(z.number().min(-2).max(2)),
+  logit_bias: optional(
+    z.record(z.string().regex(/^\d{1,10}$/, { error: 'must be a token' }), z.number().min(-100).max(100)),
+  ),
   seed: optional(z.number().int()),
 };
 

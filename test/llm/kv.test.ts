@@ -100,6 +100,8 @@ describe.each(plans)('keys and values as %s', (name, kv) => {
       topP: 0.95,
       seed: 5,
       logprobs: true,
+      frequencyPenalty: 0.4,
+      logitBias: { 403: -100 },
     };
     const [here, there] = [await opened({ kv }), await opened({ kv, batchTokens: 7 })];
     const whole = await textOf(here, options);

@@ -90,6 +90,67 @@ describe('chat', () => {
     expect(prompt_tokens_details!.cached_tokens).toBe(0);
   });
 
+  it('holds to frequency_penalty and presence_penalty as OpenAI defines them', async () => {
+    const asked = { ...greedy, messages, max_tokens: 60, logprobs: true, top_logprobs: 20 };
+    const plain = await client.chat.completions.create(asked);
+    for (const [frequency_penalty, presence_penalty] of [
+      [0.7, 0],
+      [0, 1.5],
+      [0.4, 0.6],
+    ] as const) {
+      const answer = await client.chat.completions.create({ ...asked, frequency_penalty, presence_penalty });
+      expect(answer.choices[0]!.message.content).not.toBe(plain.choices[0]!.message.content);
+      const counts = new Map<string, number>();
+      for (const { token, top_logprobs } of answer.choices[0]!.logprobs!.content!) {
+        // Log-probabilities are those of the model, before penalties; the twentieth is lower than what is taken.
+        const penalised = top_logprobs.map(({ token: each, logprob }) => {
+          const count = counts.get(each) ?? 0;
+          return logprob - count * frequency_penalty - (count > 0 ? presence_penalty : 0);
+        });
+        const best = Math.max(...penalised);
+        expect(best).toBeGreaterThan(top_logprobs.at(-1)!.logprob);
+        expect(top_logprobs[penalised.indexOf(best)]!.token).toBe(token);
+        counts.set(token, (counts.get(token) ?? 0) + 1);
+      }
+    }
+  });
+
+  it('forces and bans tokens by logit_bias, at any temperature', async () => {
+    const dog = stories.model.tokenizer.encode('dog', { addBos: false });
+    const forced = { logit_bias: { [dog[0]!]: 100 }, max_tokens: 4 };
+    const word = stories.model.tokenizer.decode([dog[0]!]);
+    for (const temperature of [0, 1]) {
+      const { choices } = await client.chat.completions.create({
+        model: MODEL,
+        messages,
+        temperature,
+        seed: 2,
+        ...forced,
+      });
+      expect(choices[0]!.message.content!.trim()).toBe(word.repeat(4).trim());
+    }
+    const completion = await client.completions.create({ ...greedy, prompt: [1], ...forced, stream: false });
+    expect(completion.choices[0]!.text.trim()).toBe(word.repeat(4).trim());
+    // The five likeliest first tokens, banned one after the other.
+    const first = { ...greedy, messages, max_tokens: 1, logprobs: true, top_logprobs: 5 };
+    const ranked = (await client.chat.completions.create(first)).choices[0]!.logprobs!.content![0]!.top_logprobs;
+    const model: number[] = [];
+    for await (const { topLogprobs } of stories.model.generate({
+      messages: [{ role: 'user', content: 'Once upon a time' }],
+      ...{ maxTokens: 1, logprobs: true, topLogprobs: 5 },
+    }))
+      model.push(...topLogprobs!.map(({ token }) => token!));
+    for (let k = 1; k < 5; k++) {
+      const logit_bias = Object.fromEntries(model.slice(0, k).map((token) => [token, -100]));
+      const { choices } = await client.chat.completions.create({ ...first, logit_bias });
+      expect(choices[0]!.logprobs!.content![0]!.token).toBe(ranked[k]!.token);
+    }
+    await expect(client.chat.completions.create({ ...first, logit_bias: { 512: 1 } })).rejects.toMatchObject({
+      status: 400,
+      param: 'logit_bias.512',
+    });
+  });
+
   it('gives n different answers, and stops at stop', async () => {
     const answer = await client.chat.completions.create({ model: MODEL, messages, n: 3, seed: 1, max_tokens: 20 });
     expect(new Set(answer.choices.map(({ message }) => message.content)).size).toBe(3);

@@ -42,7 +42,10 @@ describe('a server in front of a server', () => {
     const final = await stream.finalChatCompletion();
     expect(final.choices[0]!.message.content).toBe(near.choices[0]!.message.content);
     expect(final.usage!.completion_tokens).toBe(40);
-    const completion = { prompt: [1], max_tokens: 30, temperature: 0, seed: 0 };
+    const completion = {
+      ...{ prompt: [1], max_tokens: 30, temperature: 0, seed: 0 },
+      ...{ frequency_penalty: 1, presence_penalty: 0.5, logit_bias: { 403: -100 } },
+    };
     expect((await client.completions.create({ ...completion, model: 'far' })).choices[0]!.text).toBe(
       (await direct().completions.create({ ...completion, model: MODEL })).choices[0]!.text,
     );

@@ -50,6 +50,12 @@ function letters(answer: readonly number[], seen: Seen): LlamaCppPackage {
     return state;
   };
   return {
+    TokenBias: {
+      for: () => {
+        const set = new Map<number, object>();
+        return { set: (token, bias) => set.set(token, bias) };
+      },
+    },
     LlamaGrammarEvaluationState: class {
       readonly of: object;
       constructor(of: object) {
@@ -121,6 +127,18 @@ describe('llama.cpp as an engine', () => {
     const { engine, seen } = await open(bytes('{}'));
     await chunksOf(engine, { prompt: 'a', maxTokens: 2, topK: 5, responseFormat: { type: 'json_object' } });
     expect(seen.options[0]).toMatchObject({ topK: 5, grammarEvaluationState: { of: { grammar: { name: 'json' } } } });
+    const penalties = { frequencyPenalty: 0.5, presencePenalty: 1, logitBias: { 97: -100 } };
+    await chunksOf(engine, { prompt: 'a', maxTokens: 3, ...penalties });
+    const { repeatPenalty, tokenBias } = seen.options[1] as {
+      repeatPenalty: { punishTokens(): number[] };
+      tokenBias: { set(token: number, bias: object): Map<number, object> };
+    };
+    expect(repeatPenalty).toMatchObject({ penalty: 1, frequencyPenalty: 0.5, presencePenalty: 1 });
+    expect(repeatPenalty.punishTokens()).toEqual([...bytes('{}'), ...bytes('{')]);
+    expect([...tokenBias.set(0, {})][0]).toEqual([97, { logit: -100 }]);
+    await expect(chunksOf(engine, { prompt: 'a', repetitionPenalty: 1.1, ...penalties })).rejects.toMatchObject({
+      where: 'repetitionPenalty',
+    });
     const { vectors, promptTokens } = await engine.embed(['abc', 'a']);
     expect(vectors.map((vector) => [...vector])).toEqual([
       [expect.closeTo(0.6), expect.closeTo(0.8), 0],

@@ -9,6 +9,7 @@ import type { TextChunk, TextEngine, TextRequest } from '../engine/text-engine.j
 /** What is used of node-llama-cpp. */
 export interface LlamaCppPackage {
   getLlama(options?: Readonly<Record<string, unknown>>): Promise<Llama>;
+  readonly TokenBias: { for(model: LlamaModel): { set(token: number, bias: { logit: number }): unknown } };
   readonly LlamaGrammarEvaluationState: new (options: { model: LlamaModel; grammar: object }) => object;
 }
 interface Llama {
@@ -159,6 +160,13 @@ export async function openLlamaCpp(options: LlamaCppOptions): Promise<TextEngine
         throw new TuttiError('KERNEL_UNSUPPORTED', 'llama.cpp cannot be made to call a tool here', {
           where: 'toolChoice',
         });
+      const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0, logitBias = {} } = request;
+      const penalised = frequencyPenalty !== 0 || presencePenalty !== 0;
+      // It has one list of tokens for all: those seen, which one penalty is for, or those of the answer, which the others are for.
+      if (penalised && repetitionPenalty !== 1)
+        throw new TuttiError('KERNEL_UNSUPPORTED', 'llama.cpp takes repetitionPenalty or the other two, not both', {
+          where: 'repetitionPenalty',
+        });
       throwIfAborted(signal, 'generation');
       if (closed) throw closedError();
       const [tokens, grammar] = await Promise.all([tokensOf(request), grammarOf(request)]);
@@ -179,14 +187,25 @@ export async function openLlamaCpp(options: LlamaCppOptions): Promise<TextEngine
       let count = 0;
       let pending: number[] = [];
       const said = [...tokens];
+      const answered: number[] = [];
+      const biases = Object.entries(logitBias);
+      const tokenBias = biases.length > 0 ? pack.TokenBias.for(model) : undefined;
+      for (const [token, logit] of biases) tokenBias!.set(Number(token), { logit });
       try {
         await own.adaptStateToTokens(tokens.slice(0, -1), false);
         const cachedTokens = own.nextTokenIndex;
         const answer = own.evaluate(tokens.slice(cachedTokens), {
           ...{ temperature, seed, topK: request.topK ?? 0, topP: request.topP ?? 1, minP: request.minP ?? 0 },
-          ...(request.repetitionPenalty !== undefined && {
-            repeatPenalty: { penalty: request.repetitionPenalty, punishTokens: () => said },
+          ...(repetitionPenalty !== 1 && {
+            repeatPenalty: { penalty: repetitionPenalty, punishTokens: () => said },
           }),
+          ...(penalised && {
+            repeatPenalty: {
+              ...{ penalty: 1, frequencyPenalty, presencePenalty },
+              ...{ punishTokens: () => answered, maxPunishTokens: contextSize },
+            },
+          }),
+          ...(tokenBias && { tokenBias }),
           ...(grammar && { grammarEvaluationState: new pack.LlamaGrammarEvaluationState({ model, grammar }) }),
           yieldEogToken: true,
         });
@@ -199,6 +218,7 @@ export async function openLlamaCpp(options: LlamaCppOptions): Promise<TextEngine
           if (signal?.aborted) throw abortedError(signal, 'generation');
           if (closed) throw closedError();
           count++;
+          answered.push(token);
           const ends = model.isEogToken(token);
           const done = ends || count >= most;
           if (!ends) pending.push(token);

@@ -125,7 +125,8 @@ describe('an answer', () => {
       toolChoice: { name: 'f' },
       tools: [{ name: 'f' }],
     });
-    await chunksOf(engine, { prompt: [1, 2], logprobs: true, seed: 4 });
+    const biased = { frequencyPenalty: 0.5, presencePenalty: -1, logitBias: { 7: -100 } };
+    await chunksOf(engine, { prompt: [1, 2], logprobs: true, seed: 4, ...biased });
     expect(seen).toMatchObject([
       {
         ...{
@@ -141,7 +142,10 @@ describe('an answer', () => {
         tools: [{ type: 'function', function: { name: 'f' } }],
         tool_choice: { type: 'function', function: { name: 'f' } },
       },
-      { url: '/v1/completions', prompt: [1, 2], logprobs: 0, seed: 4, temperature: 0 },
+      {
+        ...{ url: '/v1/completions', prompt: [1, 2], logprobs: 0, seed: 4, temperature: 0 },
+        ...{ frequency_penalty: 0.5, presence_penalty: -1, logit_bias: { 7: -100 } },
+      },
     ]);
   });
 

@@ -53,6 +53,7 @@ it('a model in a worker answers as it does in place, many at once', async () => 
   const asked: TextRequest[] = [
     { prompt: [1], maxTokens: 200 },
     { prompt: 'Once upon', maxTokens: 50, temperature: 1, seed: 3, stop: ['. '] },
+    { prompt: 'Once upon', maxTokens: 50, frequencyPenalty: 1, presencePenalty: 0.5, logitBias: { 45: -100 } },
     { messages: [{ role: 'user', content: 'The dog' }], maxTokens: 20, logprobs: true, topLogprobs: 2 },
     { prompt: 'Once', maxTokens: 60, responseFormat: { type: 'json_schema', schema: { enum: ['yes', 'no'] } } },
   ];
@@ -64,7 +65,7 @@ it('a model in a worker answers as it does in place, many at once', async () => 
     const figures = ({ token, logprob }: TextChunk): unknown => [token, logprob];
     expect(answers[k]!.map(figures)).toEqual(expected.map(figures));
   }
-  const top = answers[2]![0]!.topLogprobs![0]!;
+  const top = answers[3]![0]!.topLogprobs![0]!;
   expect(top.text).toBe(here.tokenizer.decode([top.token!]));
   expect(await there.embed(['a cat'])).toEqual(await here.embed(['a cat']));
   await expect(chunksOf(there, { prompt: 'a b '.repeat(400) })).rejects.toMatchObject({

@@ -4,7 +4,7 @@ import type { TextRequest } from './text-engine.js';
 
 /** @throws TuttiError INPUT_INVALID, OPTION_INVALID */
 export function checkRequest(
-  { maxTokens = Infinity, topLogprobs = 0 }: TextRequest,
+  { maxTokens = Infinity, topLogprobs = 0, logitBias = {} }: TextRequest,
   tokens: readonly number[],
   vocabulary: number,
   context: number,
@@ -19,6 +19,14 @@ export function checkRequest(
       'INPUT_INVALID',
       `the prompt has ${tokens.length} tokens; this model takes 1 .. ${context - 1} and answers in what is left of ${context}`,
       { where: 'prompt', facts: { tokens: tokens.length, context } },
+    );
+  }
+  for (const token of Object.keys(logitBias)) {
+    if (/^\d+$/.test(token) && Number(token) < vocabulary) continue;
+    throw new TuttiError(
+      'OPTION_INVALID',
+      `logitBias has ${JSON.stringify(token)}, which is no token of the vocabulary; tokens are 0 .. ${vocabulary - 1}`,
+      { where: `logitBias.${token}` },
     );
   }
   if (!(maxTokens >= 1))

@@ -5,7 +5,13 @@ import { answerText } from './answer-text.js';
 import type { KvWire } from '../kv/kv-memory.js';
 import type { BatchLoop, Sequence, SequenceHoldings, SequenceInput, ShortageAnswer } from '../batching/batch-loop.js';
 import type { GeneratedToken, GenerateOptions } from './engine.js';
-import { createSampler, logprobsOf, type SamplingOptions, type TokenMask } from '../sampling/sampler.js';
+import {
+  createSampler,
+  logprobsOf,
+  takesLikeliest,
+  type SamplingOptions,
+  type TokenMask,
+} from '../sampling/sampler.js';
 import type { Snapshot } from './snapshot.js';
 import type { FinishReason } from './text-engine.js';
 
@@ -72,8 +78,7 @@ export function startGeneration(
   const top = logprobs || topLogprobs > 0 ? topLogprobs : undefined;
   const mask = options.mask ?? room.masks(options);
   const sampler = createSampler(options, mask);
-  const { temperature = 0, topK = 0, repetitionPenalty = 1 } = options;
-  const greedy = (temperature === 0 || topK === 1) && repetitionPenalty === 1 && !mask && top === undefined;
+  const greedy = takesLikeliest(options) && !mask && top === undefined;
   const answer = answerText(tokenizer, stop);
   const ready: Omit<GeneratedToken, 'text'>[] = [];
   let taken = 0;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../random.js';
-import { createSampler, logprobsOf, type SamplingOptions, type TokenMask } from './sampler.js';
+import { createSampler, logprobsOf, takesLikeliest, type SamplingOptions, type TokenMask } from './sampler.js';
 import { selectLargest, selectMass, topOf } from './select.js';
 
 const values = (min: number, max: number): fc.Arbitrary<Float32Array> =>
@@ -100,6 +100,44 @@ describe('the sampler', () => {
     expect(createSampler({ repetitionPenalty: 2 }).next(logits, [1, 2])).toBe(6);
   });
 
+  it('takes penalties off what the answer has, by count and by presence, and adds biases', () => {
+    // 1 and 2 are at 3, 6 at 2.75, 5 at 2.25, 9 at 1.5; the prompt [1, 1, 2] does not count.
+    const prompt = [1, 1, 2];
+    const answer = (options: SamplingOptions, length: number): number[] => {
+      const sampler = createSampler(options);
+      const seen = [...prompt];
+      for (let k = 0; k < length; k++) seen.push(sampler.next(logits, seen));
+      return seen.slice(prompt.length);
+    };
+    expect(answer({ frequencyPenalty: 0.5 }, 5)).toEqual([1, 2, 6, 1, 2]);
+    expect(answer({ presencePenalty: 1 }, 5)).toEqual([1, 2, 6, 5, 1]);
+    expect(answer({ presencePenalty: 0.5, frequencyPenalty: 0.25 }, 4)).toEqual([1, 2, 6, 1]);
+    expect(answer({ frequencyPenalty: -1 }, 3)).toEqual([1, 1, 1]);
+    expect(answer({ logitBias: { 7: 100 } }, 3)).toEqual([7, 7, 7]);
+    expect(answer({ logitBias: { 1: -100, 2: -100 } }, 2)).toEqual([6, 6]);
+    // Behind the repetition penalty, which halves what is above 0.
+    expect(answer({ repetitionPenalty: 2, logitBias: { 1: 1.3 } }, 1)).toEqual([1]);
+    expect(answer({ repetitionPenalty: 2, logitBias: { 1: 1.2 } }, 1)).toEqual([6]);
+    expect(logits[1]).toBe(3);
+  });
+
+  it('counts what another sampler drew, and says when the likeliest will do', () => {
+    const options = { presencePenalty: 1, temperature: 1, seed: 3 };
+    const [whole, first, second] = [createSampler(options), createSampler(options), createSampler(options)];
+    const drawn = Array.from({ length: 12 }, () => whole.next(logits, []));
+    const begun = Array.from({ length: 5 }, () => first.next(logits, []));
+    second.replay(begun);
+    expect([...begun, ...Array.from({ length: 7 }, () => second.next(logits, []))]).toEqual(drawn);
+    expect([{}, { logitBias: {} }, { topK: 1, temperature: 2 }].map(takesLikeliest)).toEqual([true, true, true]);
+    for (const option of [
+      { temperature: 1 },
+      { presencePenalty: 1 },
+      { frequencyPenalty: -1 },
+      { logitBias: { 1: 1 } },
+    ])
+      expect(takesLikeliest(option)).toBe(false);
+  });
+
   it('takes only what its mask lets through', () => {
     const random = seededRandom(4);
     let open = 0;
@@ -124,6 +162,9 @@ describe('the sampler', () => {
   it('refuses options that make no sense, by name', () => {
     for (const [name, value] of Object.entries({ temperature: -1, topK: -1, topP: 1.5, minP: NaN, seed: 0.5 }))
       expect(() => createSampler({ [name]: value })).toThrow(name);
+    for (const name of ['frequencyPenalty', 'presencePenalty'])
+      expect(() => createSampler({ [name]: 2.1 })).toThrow(name);
+    expect(() => createSampler({ logitBias: { 5: NaN } })).toThrow('logitBias.5');
   });
 });
 

@@ -14,6 +14,12 @@ export interface SamplingOptions {
   readonly minP?: number;
   /** Divides (or, below 0, multiplies) logits of tokens that have been seen. Default 1. */
   readonly repetitionPenalty?: number;
+  /** Taken off a token's logit for each time that the answer has it, the prompt not counted; -2 .. 2. Default 0. */
+  readonly frequencyPenalty?: number;
+  /** Taken off the logits of tokens that the answer has, however often; -2 .. 2. Default 0. */
+  readonly presencePenalty?: number;
+  /** Added to logits, by token, -100 .. 100, after penalties: 100 as good as forces a token, -100 bans it. A response format holds all the same. */
+  readonly logitBias?: Readonly<Record<number, number>>;
   readonly seed?: number;
 }
 
@@ -38,9 +44,17 @@ export interface Sampler {
 /** Less than this share of the likeliest one's probability is nothing. */
 const LEAST_SHARE = 1e-30;
 
+/** Whether the likeliest token as the model has it is always taken, so that nobody need see its logits. */
+export function takesLikeliest(options: SamplingOptions): boolean {
+  const { temperature = 0, topK = 0, repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0 } = options;
+  const unchanged = repetitionPenalty === 1 && frequencyPenalty === 0 && presencePenalty === 0;
+  return (temperature === 0 || topK === 1) && unchanged && Object.keys(options.logitBias ?? {}).length === 0;
+}
+
 /** @throws TuttiError OPTION_INVALID naming the option */
 export function createSampler(options: SamplingOptions = {}, mask?: TokenMask): Sampler {
   const { temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0 } = options;
+  const { frequencyPenalty = 0, presencePenalty = 0, logitBias = {} } = options;
   const check = (name: string, value: number, least: number, most: number): void => {
     if (!(value >= least && value <= most)) {
       throw new TuttiError('OPTION_INVALID', `${name} is ${value}; it must be in ${least} .. ${most}`, { where: name });
@@ -51,19 +65,40 @@ export function createSampler(options: SamplingOptions = {}, mask?: TokenMask): 
   check('topP', topP, 0, 1);
   check('minP', minP, 0, 1);
   check('repetitionPenalty', repetitionPenalty, 0.01, 100);
+  check('frequencyPenalty', frequencyPenalty, -2, 2);
+  check('presencePenalty', presencePenalty, -2, 2);
+  const biases = Object.entries(logitBias).map(([token, bias]) => {
+    check(`logitBias.${token}`, bias, -100, 100);
+    return [Number(token), bias] as const;
+  });
   const random = seededRandom(seed);
   const seenTokens = new Set<number>();
+  /** How often the answer has each token. */
+  const counts = new Map<number, number>();
   let noted = 0;
   let candidates = new Uint32Array(0);
 
-  function penalised(given: Float32Array, seen: readonly number[]): Float32Array {
-    if (repetitionPenalty === 1) return given;
-    for (; noted < seen.length; noted++) seenTokens.add(seen[noted]!);
+  const counted = frequencyPenalty !== 0 || presencePenalty !== 0;
+  function note(token: number): void {
+    if (counted) counts.set(token, (counts.get(token) ?? 0) + 1);
+  }
+
+  /** Logits with penalties and biases, those of the model where there are none. */
+  function adjusted(given: Float32Array, seen: readonly number[]): Float32Array {
+    if (repetitionPenalty === 1 && !counted && biases.length === 0) return given;
     const logits = given.slice();
-    for (const token of seenTokens) {
-      const logit = logits[token];
-      if (logit !== undefined) logits[token] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+    const add = (token: number, value: number): void => {
+      if (token < logits.length) logits[token]! += value;
+    };
+    if (repetitionPenalty !== 1) {
+      for (; noted < seen.length; noted++) seenTokens.add(seen[noted]!);
+      for (const token of seenTokens) {
+        const logit = logits[token];
+        if (logit !== undefined) logits[token] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+      }
     }
+    for (const [token, times] of counts) add(token, -(times * frequencyPenalty + presencePenalty));
+    for (const [token, bias] of biases) add(token, bias);
     return logits;
   }
 
@@ -93,7 +128,7 @@ export function createSampler(options: SamplingOptions = {}, mask?: TokenMask): 
   return {
     next(given, seen) {
       const allowed = mask?.allowed();
-      const logits = penalised(given, seen);
+      const logits = adjusted(given, seen);
       let best = -1;
       for (let token = 0; token < logits.length; token++)
         if ((best < 0 || logits[token]! > logits[best]!) && (!allowed || isAllowed(allowed, token))) best = token;
@@ -103,12 +138,14 @@ export function createSampler(options: SamplingOptions = {}, mask?: TokenMask): 
         });
       }
       const token = temperature === 0 || topK === 1 ? best : draw(logits, allowed, best);
+      note(token);
       mask?.take(token);
       return token;
     },
     replay(tokens) {
       for (const token of tokens) {
         if (temperature !== 0 && topK !== 1) random.uniform();
+        note(token);
         mask?.take(token);
       }
     },
