@@ -455,8 +455,9 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
           },
         );
       }
-      const { program } = book.open({ ...spec, arrival: now(), stages: [] }, now());
-      const live = createLiveProgram(program, now());
+      const arrival = now();
+      const { program } = book.open({ ...spec, arrival, stages: [] }, arrival);
+      const live = createLiveProgram(program, arrival);
       lives.set(program.number, live);
       changes.push({ kind: 'arrived', program });
       return live;

@@ -1,4 +1,5 @@
 /** From what is guessed of a stage when it is added to what is known when it can run: its prompt's tokens, what of them is cached, how long it may become. */
+import { TuttiError } from '../../errors.js';
 import type { TextRequest } from '../../llm/engine/text-engine.js';
 import type { OpenTicket } from '../book.js';
 import type { LengthPredictor } from '../predict/predictor.js';
@@ -6,11 +7,22 @@ import type { StageSpec } from '../workflow.js';
 import type { LiveProgram, StagePlan } from './live-program.js';
 import type { Open } from './live-node.js';
 
-/** Until its prompt is counted, a stage's answer may fill the context. Who asks for more than any context is left to be refused. */
+/** Until its prompt is counted, a stage's answer may fill the context. @throws TuttiError LIMIT_EXCEEDED for one that no context holds */
 export function boundedSpec({ spec }: StagePlan, most: number): StageSpec {
   const promptTokens = Math.min(spec.promptTokens ?? 1, most - 1);
   const { maxTokens = most } = spec;
-  return { ...spec, promptTokens, maxTokens: maxTokens > most ? maxTokens : Math.min(maxTokens, most - promptTokens) };
+  if (maxTokens > most && maxTokens < Infinity) {
+    throw new TuttiError(
+      'LIMIT_EXCEEDED',
+      `stage ${spec.id} asks for ${maxTokens} tokens of an answer; at most ${most} are possible: lower maxTokens`,
+      { where: 'stage.maxTokens', facts: { maxTokens, most } },
+    );
+  }
+  return {
+    ...spec,
+    promptTokens,
+    maxTokens: maxTokens === Infinity ? maxTokens : Math.min(maxTokens, most - promptTokens),
+  };
 }
 
 /** By the names of its parents. */
