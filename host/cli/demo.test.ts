@@ -17,4 +17,10 @@ it('the demo classifies the bundled digits on every backend alike, and shows it'
   expect(text).toMatch(/accuracy.*µs \/ image.*synaptic events/);
   expect(text).toMatch(/every backend gave every image the same label/);
   expect(text).toMatch(/[\u2801-\u28ff]/); // spikes in the raster
+  const { stages, nodes, workflows } = result.agents.report;
+  expect(workflows).toMatchObject({ open: 0, shed: 0 });
+  expect(stages.every(({ outcome, tokens }) => outcome === 'ended' && tokens > 0)).toBe(true);
+  expect(nodes.map(({ usedBytes }) => usedBytes)).toEqual([0, 0]);
+  expect(text).toMatch(/role.*predicted.*came/);
+  expect(text).toMatch(/node-1 +│.*[pcrw]/);
 });

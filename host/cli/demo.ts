@@ -1,9 +1,10 @@
-/** `tutti demo`: 200 handwritten digits through a spiking network on every backend that there is, shown to a person. */
+/** `tutti demo`: 200 handwritten digits through a spiking network on every backend that there is, and agents under a scheduler, shown to a person. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import type { Device } from '../device/device.js';
 import type { RunResult, SpikingNetwork } from '../snn/index.js';
+import type { AgentsResult } from './demo-agents.js';
 import { accuracyOf, confusionMatrix, drawDigit } from './demo-drawing.js';
 
 export interface BackendResult {
@@ -28,6 +29,7 @@ export interface DemoResult {
   readonly agreement: boolean;
   /** [true digit][answer], of the first backend. */
   readonly confusion: readonly (readonly number[])[];
+  readonly agents: AgentsResult;
 }
 
 const SIDE = 28;
@@ -39,7 +41,9 @@ const packaged = (name: string): Uint8Array =>
 export function register(program: Command): void {
   const command = program
     .command('demo')
-    .description('classify 200 handwritten digits with a spiking network on every backend')
+    .description(
+      'classify 200 handwritten digits with a spiking network on every backend, and schedule agents on a small language model',
+    )
     .option('--json', 'print one JSON object instead of pictures and tables')
     .option('--network <name>', 'sparse (20,000 synapses) or dense (84,000)', 'sparse')
     .action(async ({ json, network }: { json?: boolean; network: string }) => {
@@ -96,7 +100,9 @@ export async function runDemo(name: 'sparse' | 'dense', write: (text: string) =>
   write(
     `\n${pc.bold('Confusion')} (rows: the digit, columns: the answer)\n${confusion.map((row, digit) => `  ${digit} |${row.map((n) => String(n || '·').padStart(4)).join('')}`).join('\n')}`,
   );
-  return { network: name, synapses, images: count, backends, agreement, confusion };
+  const { runAgents } = await import('./demo-agents.js');
+  const agents = await runAgents(write);
+  return { network: name, synapses, images: count, backends, agreement, confusion, agents };
 }
 
 interface Opener {
