@@ -77,6 +77,30 @@ describe('tutti serve', () => {
     expect(program.said.err).toMatch(/SIGTERM: finishing/);
   });
 
+  it('serves several models on several nodes under a policy', async () => {
+    const file = join(root, 'models/stories260k/stories260k-f32.gguf');
+    const models = [`one=${file}`, `two=${file}`];
+    const program = run(['serve', '--policy', 'maestro', '--nodes', '2', '--port', '0', '--model', ...models]);
+    const [, url] = await program.saying(/one, two on 2 nodes under maestro at (\S+)\/v1/);
+    const post = async (model: string, metadata: object): Promise<[number, string]> => {
+      const messages = [{ role: 'user', content: 'Once upon a time' }];
+      const response = await fetch(`${url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model, messages, max_tokens: 8, temperature: 0, metadata }),
+      });
+      return [response.status, await response.text()];
+    };
+    const tagged = { workflow: 'w', role: 'writer', deadline: '60' };
+    for (const [status, text] of await Promise.all([post('one', tagged), post('two', tagged), post('one', {})])) {
+      expect(status).toBe(200);
+      expect(text).toContain(', there was a little girl');
+    }
+    expect(await post('two', { deadline: '-1' })).toEqual([400, expect.stringContaining('metadata.deadline')]);
+    program.child.kill('SIGTERM');
+    expect(await program.ended).toBe(0);
+  });
+
   it('says what is wrong with its options', async () => {
     const failing = async (...args: string[]): Promise<string> => {
       const program = run(['serve', ...args]);
@@ -86,6 +110,8 @@ describe('tutti serve', () => {
     expect(await failing('--model', 'missing.gguf')).toMatch(/missing\.gguf cannot be opened/);
     expect(await failing('--device', 'abacus')).toMatch(/--device is abacus; it must be wasm or webgpu/);
     expect(await failing('--port', 'x')).toMatch(/number in 0 \.\. 65535/);
+    expect(await failing('--policy', 'best')).toMatch(/no policy "best"; there are .*maestro/);
+    expect(await failing('--nodes', '2')).toMatch(/--nodes needs --policy/);
   });
 });
 
