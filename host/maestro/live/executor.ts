@@ -2,19 +2,20 @@
  * The live executor: what happens on nodes becomes changes, a policy decides, and its actions are done on the nodes, on the real clock. The simulator is its
  * sibling: book, outlook, predictor and policy are the same.
  */
-import { TuttiError, WorkflowShedError } from '../../errors.js';
-import { nextTurn } from '../../llm/batching/turn.js';
+import { TuttiError } from '../../errors.js';
 import { checkRequest } from '../../llm/engine/check-request.js';
 import type { Embeddings, EngineUsage } from '../../llm/engine/text-engine.js';
 import { createBook, type OpenProgram, type OpenTicket, type Ready } from '../book.js';
-import type { Action, Change, Policy, Snapshot, Ticket } from '../decision.js';
+import type { Action, Change, Policy, Ticket } from '../decision.js';
 import { createOutlook } from '../outlook.js';
 import type { LengthPredictor } from '../predict/predictor.js';
 import type { WorkflowSpec } from '../workflow.js';
 import type { Cluster } from './cluster.js';
+import { createEnding } from './ending.js';
+import { createDecisionLoop, type DecisionLoop } from './decision-loop.js';
 import { embedSomewhere } from './embed-somewhere.js';
 import { createJob, takeChunk, type Job } from './job.js';
-import { usageOf, type LiveNode, type NodeEvents, type Open } from './live-node.js';
+import { usageOf, type LiveNode, type NodeEvents } from './live-node.js';
 import {
   createLiveProgram,
   noNodeFor,
@@ -62,11 +63,6 @@ export interface ExecutorOptions {
   openNodes(events: NodeEvents, jobOf: (ticket: Ticket) => Job | undefined): Promise<readonly LiveNode[]>;
 }
 
-const TICK_MS = 1000;
-/** After a refusal, a little longer than policies leave a node alone. */
-const REFUSED_MS = 300;
-/** Rounds of decisions in a row; more means that a policy goes round in circles. */
-const MOST_ROUNDS = 10_000;
 /** Sequences that a node is taken to have when nothing is known. */
 const USUAL_SEQUENCES = 4;
 const USUAL_CONTEXT = 500;
@@ -76,15 +72,12 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
   const { models, index: modelIndex } = cluster;
   const jobs = new Map<number, Job>();
   const lives = new Map<number, LiveProgram>();
-  const counts = { decisions: 0, ended: 0, shed: 0 };
+  /** Models of which an answer was timed. */
+  const measured = new Set<number>();
   /** Of who waits for something to change on a node. */
   const waiting: (() => void)[] = [];
-  let changes: Change[] = [];
-  let deciding = false;
-  let woken = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  /** Before all nodes are there, nothing is decided. */
-  let ready = false;
+  /** Before the nodes are there, nothing is decided. */
+  let loop: DecisionLoop | undefined = undefined;
   let closed = false;
 
   const book = createBook({
@@ -104,9 +97,16 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     },
     modelIndex,
   );
-  const snapshot: Open<Snapshot> = {
-    ...{ now: now(), nodes: nodes.map(({ view }) => view), models, blockSize, outlook, changes },
-  };
+  const ending = createEnding({ book, outlook, nodes, jobs, lives, now, push });
+  const { giveUp, settle } = ending;
+  loop = createDecisionLoop({
+    ...{ policy, nodes, now, apply, busy: () => jobs.size > 0, failed: policyFailed },
+    snapshot: { nodes: nodes.map(({ view }) => view), models, blockSize, outlook },
+    decided() {
+      recorder.sample(nodes, now());
+      for (const each of waiting.splice(0)) each();
+    },
+  });
 
   function offers(node: LiveNode, model: number): boolean {
     const place = node.view.models[model];
@@ -114,58 +114,6 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
   }
   function firstWith(model: number): LiveNode | undefined {
     return nodes.find((node) => offers(node, model));
-  }
-
-  function ask(): readonly Action[] {
-    for (const node of nodes) node.refresh();
-    snapshot.now = now();
-    snapshot.changes = changes;
-    changes = [];
-    counts.decisions++;
-    return policy.decide(snapshot);
-  }
-
-  function decide(): void {
-    woken = false;
-    if (closed || deciding) return;
-    deciding = true;
-    try {
-      for (let round = 0; changes.length > 0 || round > 0; round++) {
-        const actions = ask();
-        if (actions.length === 0 && changes.length === 0) break;
-        let effect = false;
-        for (const action of actions) effect = apply(action) || effect;
-        if ((!effect && changes.length === 0) || round > MOST_ROUNDS) break;
-      }
-    } finally {
-      deciding = false;
-    }
-    recorder.sample(nodes, now());
-    for (const each of waiting.splice(0)) each();
-    tick();
-  }
-
-  /** Soon, and once for all that happens until then. */
-  function wake(): void {
-    if (woken || closed || !ready) return;
-    woken = true;
-    void nextTurn().then(decide);
-  }
-
-  /** While stages are under way, policies are asked every second at least. */
-  function tick(ms = TICK_MS): void {
-    if (closed || jobs.size === 0 || timer !== undefined) return;
-    timer = setTimeout(() => {
-      timer = undefined;
-      changes.push({ kind: 'time' });
-      decide();
-    }, ms);
-  }
-
-  function soon(): void {
-    clearTimeout(timer);
-    timer = undefined;
-    tick(REFUSED_MS);
   }
 
   const liveOf = (ticket: Ticket): LiveProgram => lives.get(ticket.program.number)!;
@@ -181,8 +129,19 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       record.outcome = 'queued';
       record.interruptions = ticket.interruptions;
     }
-    changes.push({ kind: 'queued', ticket });
-    wake();
+    push({ kind: 'queued', ticket });
+  }
+
+  function push(change: Change): void {
+    loop?.push(change);
+  }
+
+  /** Stages that it has not let run are told; those that run end. */
+  function policyFailed(cause: unknown): void {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const error = new TuttiError('OPTION_INVALID', `policy ${policy.name} failed: ${why}`, { where: 'policy', cause });
+    for (const { ticket } of [...jobs.values()])
+      if (ticket.phase === 'queued') giveUp(liveOf(ticket), ticket.stage.id, error);
   }
 
   function queueAgain(job: Job): void {
@@ -227,8 +186,8 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
         const node = nodes[action.node]!;
         fetchKept(job, action.node);
         if (!node.admit(job, action.reserveTokens)) {
-          changes.push({ kind: 'refused', ticket, node: action.node });
-          soon();
+          push({ kind: 'refused', ticket, node: action.node });
+          loop?.again();
           return true;
         }
         ticket.phase = 'running';
@@ -239,7 +198,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
           record.node = node.view.name;
           record.reservedTokens = job.reserveTokens;
         }
-        changes.push({ kind: 'started', ticket, node: action.node });
+        push({ kind: 'started', ticket, node: action.node });
         return true;
       }
       case 'load':
@@ -261,7 +220,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
         return true;
       }
       case 'shed':
-        return shed(action.program as OpenProgram, action.reason);
+        return ending.shedProgram(action.program as OpenProgram, action.reason);
     }
   }
 
@@ -269,86 +228,6 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
   function fetchKept(job: Job, to: number): void {
     const { ticket } = job;
     if (ticket.kept && ticket.node >= 0 && ticket.node !== to) job.moving ??= nodes[ticket.node]!.takeKept(job);
-  }
-
-  function shed(program: OpenProgram, reason: string): boolean {
-    const live = lives.get(program.number);
-    if (!live || program.state !== 'open') return false;
-    const error = new WorkflowShedError(program.workflow.id, reason);
-    program.state = 'shed';
-    live.refusal = error;
-    for (const [id, { plan, record }] of live.plans) {
-      if (record.endedAt !== undefined) continue;
-      const job = jobs.get(program.tickets.get(id)?.number ?? -1);
-      if (job) stop(job);
-      record.outcome = 'shed';
-      record.endedAt = now();
-      plan.answer.fail(error);
-    }
-    live.open = 0;
-    counts.shed++;
-    changes.push({ kind: 'shed', program });
-    forget(live, 'shed');
-    return true;
-  }
-
-  function stop(job: Job): void {
-    job.done = true;
-    for (const node of nodes) node.drop(job);
-    jobs.delete(job.ticket.number);
-  }
-
-  function giveUp(live: LiveProgram, id: string, error: unknown): void {
-    const found = live.plans.get(id);
-    if (!found || found.record.endedAt !== undefined) return;
-    const { plan, record } = found;
-    const { program } = live;
-    const ticket = program.tickets.get(id);
-    record.outcome = 'failed';
-    record.endedAt = now();
-    live.spoiled = true;
-    live.open--;
-    live.touchedAt = now();
-    if (ticket) {
-      const job = jobs.get(ticket.number);
-      const node = Math.max(0, ticket.node);
-      const seconds = job?.served ?? 0;
-      if (job) stop(job);
-      if (ticket.phase !== 'known') changes.push({ kind: 'ended', ticket, node, tokens: ticket.generated, seconds });
-      ticket.phase = 'ended';
-      ticket.tokens = record.tokens = ticket.generated;
-      program.active--;
-      program.lastEnd = now();
-    } else (program.waiting as Map<string, number>).delete(id);
-    program.version++;
-    plan.answer.fail(error);
-    for (const child of program.workflow.childrenOf(id)) giveUp(live, child.id, withoutParent(child.id, id, error));
-    settle(live);
-    wake();
-  }
-
-  /** Closes it when all of it has ended. */
-  function settle(live: LiveProgram): void {
-    const { program } = live;
-    if (!live.complete || live.open > 0 || program.state !== 'open') return;
-    program.state = live.spoiled ? 'shed' : 'ended';
-    if (!live.spoiled) counts.ended++;
-    const last = [...program.tickets.values()].at(-1);
-    // Said once more now that its workflow is over, so that policies forget that.
-    if (last)
-      changes.push({ kind: 'ended', ticket: last, node: Math.max(0, last.node), tokens: last.tokens, seconds: 0 });
-    forget(live, program.state);
-    wake();
-  }
-
-  function forget(live: LiveProgram, state: 'ended' | 'shed'): void {
-    const { program } = live;
-    book.close(program, state);
-    outlook.learn(program);
-    for (const { number } of program.tickets.values()) jobs.delete(number);
-    lives.delete(program.number);
-    live.refusal ??= workflowOver(live);
-    for (const each of live.whenClosed.splice(0)) each();
   }
 
   function chunk(job: Job, each: Parameters<NodeEvents['chunk']>[1], node: LiveNode): void {
@@ -372,7 +251,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     if (job.done || !live) return;
     job.done = true;
     jobs.delete(ticket.number);
-    outlook.noteDecoding(ticket.model, decoded, seconds);
+    learnRates(ticket.model, node, decoded, seconds);
     const { record, plan } = live.plans.get(ticket.stage.id)!;
     const tokens = job.answerTokens ?? job.chunks;
     ticket.generated = tokens;
@@ -382,20 +261,30 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     record.interruptions = ticket.interruptions;
     recorder.ended(record);
     const next = book.ended(ticket, tokens, job.served, now());
-    changes.push({ kind: 'ended', ticket, node: node.view.index, tokens, seconds: job.served });
+    push({ kind: 'ended', ticket, node: node.view.index, tokens, seconds: job.served });
     live.open--;
     live.touchedAt = now();
     plan.answer.end();
     makeReady(live, next);
     settle(live);
-    wake();
+  }
+
+  /** What a token takes: the first answer says more than any guess. */
+  function learnRates(model: number, node: LiveNode, decoded: number, seconds: number): void {
+    const { rates } = outlook;
+    rates.secondsPerPromptToken[model] = 1 / node.view.prefillRate(model);
+    if (measured.has(model)) outlook.noteDecoding(model, decoded, seconds);
+    else if (decoded > 0 && seconds > 0) {
+      measured.add(model);
+      rates.secondsPerToken[model] = seconds / decoded;
+    }
   }
 
   function refused(job: Job, node: LiveNode): void {
     job.ticket.node = -1;
     queueAgain(job);
-    changes.push({ kind: 'refused', ticket: job.ticket, node: node.view.index });
-    soon();
+    push({ kind: 'refused', ticket: job.ticket, node: node.view.index });
+    loop?.again();
   }
 
   function failed(job: Job, _node: LiveNode, error: unknown, fault: 'request' | 'node'): void {
@@ -405,13 +294,12 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     ticket.node = -1;
     ticket.kept = false;
     queueAgain(job);
-    soon();
+    loop?.again();
   }
 
   function overflow(node: LiveNode, bytes: number): void {
-    changes.push({ kind: 'overflow', node: node.view.index, bytes });
-    for (const action of ask()) if (action.kind === 'pause') apply(action);
-    wake();
+    push({ kind: 'overflow', node: node.view.index, bytes });
+    for (const action of loop?.ask() ?? []) if (action.kind === 'pause') apply(action);
   }
 
   function lost(running: readonly Job[], kept: readonly Job[], node: LiveNode): void {
@@ -434,12 +322,11 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
 
   function changed(node: LiveNode): void {
     for (const each of waiting.splice(0)) each();
-    changes.push({ kind: 'node', node: node.view.index });
+    push({ kind: 'node', node: node.view.index });
     giveUpHopeless();
-    wake();
   }
 
-  ready = true;
+  loop.start();
   const executor: Executor = {
     policy: policy.name,
     now,
@@ -459,7 +346,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
       const { program } = book.open({ ...spec, arrival, stages: [] }, arrival);
       const live = createLiveProgram(program, arrival);
       lives.set(program.number, live);
-      changes.push({ kind: 'arrived', program });
+      push({ kind: 'arrived', program });
       return live;
     },
     add(live, plans) {
@@ -506,8 +393,8 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
     },
     report: () =>
       recorder.report({
-        ...{ policy: policy.name, now: now(), decisions: counts.decisions },
-        workflows: { open: lives.size, ended: counts.ended, shed: counts.shed },
+        ...{ policy: policy.name, now: now(), decisions: loop.decisions },
+        workflows: { open: lives.size, ended: ending.ended, shed: ending.shed },
       }),
     async close() {
       if (closed) return;
@@ -517,7 +404,7 @@ export async function createExecutor(options: ExecutorOptions): Promise<Executor
         executor.complete(live);
       }
       closed = true;
-      clearTimeout(timer);
+      loop.stop();
       for (const node of nodes) await node.close();
     },
   };
