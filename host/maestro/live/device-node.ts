@@ -4,7 +4,7 @@
  */
 import type { Device } from '../../device/device.js';
 import { TuttiError } from '../../errors.js';
-import type { BlockShortage, LoopWatch, ShortageAnswer } from '../../llm/batching/batch-loop.js';
+import type { LoopWatch } from '../../llm/batching/batch-loop.js';
 import type { LanguageModel } from '../../llm/engine/engine.js';
 import type { Generation } from '../../llm/engine/generation.js';
 import { freeKvBytes, type NodeView, type Ticket } from '../decision.js';
@@ -12,10 +12,12 @@ import type { Cluster } from './cluster.js';
 import { faultOf } from './fault.js';
 import { createIterationFit } from './iteration-fit.js';
 import { beginAnew, type Job } from './job.js';
+import { keepDevice } from './keep-device.js';
 import { leaveOut } from './leave-out.js';
 import { noCounts, type LiveNode, type NodeEvents, type Open } from './live-node.js';
 import { createNodeModels, type NodeModels } from './node-models.js';
 import type { DeviceNodeOptions } from './options.js';
+import { createShortageDesk } from './shortage.js';
 
 export interface DeviceNodeParts {
   readonly index: number;
@@ -48,31 +50,32 @@ interface Run {
 
 /** Bytes a second between nodes of one process, until one has moved. */
 const LINK_RATE = 1e9;
-/** Seconds before the second attempt to open a lost device, and most of them. */
-const REOPEN_SECONDS = 0.2;
-const MOST_REOPENS = 5;
 
 /** Opens it, with the models that are to be on it at first. @throws what opening device and models throws */
 export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> {
   const { index, name, options, cluster, blockSize, events } = parts;
-  const reopen = typeof options.device === 'function' ? options.device : undefined;
   const slots = options.batchSequences ?? 16;
   const chunkTokens = options.batchTokens ?? 64;
   const counts = noCounts();
   const fits = cluster.models.map(() => createIterationFit());
   const runs = new Map<Job, Run>();
   const kept = new Map<Job, Run>();
-  let device: Device;
   let models: NodeModels;
-  let gone = false;
-  let closing = false;
+  const desk = createShortageDesk({
+    running: () => runs.size,
+    bytesOfBlock,
+    blocks: (model) => models.engine(model)?.usage.blocks ?? 0,
+    reclaim: (model, bytes) => models.reclaim(model, bytes),
+    misjudged() {
+      refresh();
+      models.short(Math.max(0, freeKvBytes(view)));
+    },
+    overflow(bytes) {
+      counts.overflows++;
+      events.overflow(node, bytes);
+    },
+  });
   let linkRate = LINK_RATE;
-  /** Who gives way in the shortage that is being asked about, and in whose loop. */
-  let shortage: { readonly model: number; readonly leave: ShortageAnswer['leave'][number][] } | undefined;
-  let elsewhere: Promise<void>[] = [];
-  let reclaiming = false;
-  /** Sizes of pools at which growing was tried since something ended. */
-  const tried = new Map<number, number>();
   /** Iterations, so that what was looked up in a pool is looked up again when that has changed. */
   const stamps = cluster.models.map(() => 0);
   const found = new WeakMap<Job, { readonly stamp: number; readonly tokens: number; readonly pinned: number }>();
@@ -137,7 +140,9 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
     // Who is kept has nothing set aside.
   }
 
-  const bytesOfBlock = (model: number): number => blockSize * cluster.models[model]!.kvBytesPerToken;
+  function bytesOfBlock(model: number): number {
+    return blockSize * cluster.models[model]!.kvBytesPerToken;
+  }
 
   function begin(run: Run): void {
     runs.set(run.job, run);
@@ -149,7 +154,7 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
     run.over = true;
     if (!runs.delete(run.job)) return;
     models.ease();
-    tried.clear();
+    desk.ease();
     models.places[run.model]!.running--;
     run.job.served += events.now() - run.since;
     run.job.ticket.generated = run.job.chunks;
@@ -244,38 +249,8 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
       fits[model]!.note(iteration);
       stamps[model]!++;
     },
-    short: (what) => answerShortage(model, what),
+    short: (what) => desk.answer(model, what),
   });
-
-  async function answerShortage(model: number, { missing, outgrown }: BlockShortage): Promise<ShortageAnswer> {
-    const bytes = missing * bytesOfBlock(model);
-    // Two loops that wait for each other would wait for ever.
-    if (reclaiming) return { grow: false, leave: [] };
-    reclaiming = true;
-    try {
-      const size = models.engine(model)?.usage.blocks ?? 0;
-      if (tried.get(model) !== size && (await models.reclaim(model, bytes))) {
-        tried.set(model, size);
-        return { grow: true, leave: [] };
-      }
-      if (outgrown === 0 || runs.size <= 1) return { grow: false, leave: [] };
-      refresh();
-      // What was thought to be free is not: memory is in pieces, or being moved.
-      models.short(Math.max(0, freeKvBytes(view)));
-      counts.overflows++;
-      shortage = { model, leave: [] };
-      elsewhere = [];
-      events.overflow(node, outgrown * bytesOfBlock(model));
-      const { leave: leaving } = shortage;
-      shortage = undefined;
-      await Promise.all(elsewhere);
-      if (elsewhere.length > 0) await models.reclaim(model, bytes);
-      return { grow: elsewhere.length > 0, leave: leaving };
-    } finally {
-      shortage = undefined;
-      reclaiming = false;
-    }
-  }
 
   const node: LiveNode = {
     view,
@@ -289,7 +264,7 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
       return bytes;
     },
     get gone() {
-      return gone;
+      return keeper.gone;
     },
     get jobs() {
       return runs.keys();
@@ -329,12 +304,14 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
       counts.pauses++;
       if (keeps && generation) {
         counts.kept++;
-        const packed =
-          shortage?.model === run.model
-            ? void shortage.leave.push(generation.giveWay())
-            : generation.pause().catch(() => undefined);
-        const keptRun = { ...run, packed: packed ?? Promise.resolve() };
-        if (packed && shortage) elsewhere.push(packed);
+        let packed: Promise<void> | undefined;
+        // Within its own loop's question, it cannot be waited for.
+        if (desk.asking === run.model) desk.leaves(generation.giveWay());
+        else {
+          packed = generation.pause().catch(() => undefined);
+          if (desk.asking !== undefined) desk.leaves(packed);
+        }
+        const keptRun = { ...run, packed };
         kept.set(job, keptRun);
       } else generation?.end();
       job.ticket.kept = keeps;
@@ -384,17 +361,16 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
       }
     },
     async close() {
-      closing = true;
       view.alive = false;
       for (const run of [...runs.values(), ...kept.values()]) run.generation?.end();
       runs.clear();
       kept.clear();
-      await models.close();
-      if (reopen) await device.close();
+      await models?.close();
+      await keeper.close();
     },
   };
 
-  async function setUp(first: readonly number[]): Promise<void> {
+  async function setUp(device: Device, first: readonly number[]): Promise<void> {
     models = createNodeModels({
       ...{ device, node: options, cluster, blockSize, counts, now: events.now, watch },
       async leaving(model) {
@@ -418,7 +394,7 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
   }
 
   function lose(): void {
-    if (!view.alive || closing) return;
+    if (!view.alive) return;
     const [jobs, keptJobs] = [[...runs.keys()], [...kept.keys()]];
     for (const run of [...runs.values()]) leave(run);
     for (const run of kept.values()) run.over = true;
@@ -429,40 +405,22 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
       place.place = 'disk';
       place.running = 0;
     }
-    gone = !reopen;
     void models.close().catch(() => undefined);
     refresh();
     events.lost(jobs, keptJobs, node);
-    if (reopen) void openAgain(reopen);
   }
 
-  async function openAgain(open: () => Promise<Device>): Promise<void> {
-    for (let attempt = 0; attempt < MOST_REOPENS && !closing; attempt++) {
-      if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, 1000 * REOPEN_SECONDS * 2 ** (attempt - 1)));
-      try {
-        device = await open();
-        follow(device);
-        await setUp([]);
-        view.alive = true;
-        return events.changed(node);
-      } catch {
-        // Tried again, a little later each time.
-      }
-    }
-    gone = true;
-    events.lost([], [], node);
-  }
-
-  function follow(own: Device): void {
-    void own.lost.then(() => {
-      if (own === device) lose();
-    });
-  }
-
-  device = typeof options.device === 'function' ? await options.device() : options.device;
-  follow(device);
+  const keeper = await keepDevice(options.device, {
+    lost: lose,
+    async back(device) {
+      await setUp(device, []);
+      view.alive = true;
+      events.changed(node);
+    },
+    given: () => events.changed(node),
+  });
   try {
-    await setUp(parts.resident);
+    await setUp(keeper.device, parts.resident);
   } catch (error) {
     await node.close();
     throw error;
