@@ -59,6 +59,7 @@ interface Event {
   readonly ticket?: OpenTicket;
 }
 
+const PROGRESS: ReadonlySet<Event['kind']> = new Set(['arrive', 'ready', 'wake', 'restored', 'fail', 'recover']);
 const NONE_LATER: WorkloadStage[] = [];
 const SAMPLES = 1000;
 const TICK_SECONDS = 1;
@@ -380,7 +381,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
 
   function happen(event: Event): void {
     const node = nodes[event.node];
-    if (event.kind !== 'tick' && event.kind !== 'sample' && event.kind !== 'refresh') idleTicks = 0;
+    // Models that come and go are no progress.
+    if (PROGRESS.has(event.kind)) idleTicks = 0;
     switch (event.kind) {
       case 'arrive':
         return arrive(event.what);

@@ -195,7 +195,9 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
       most = Math.max(most, node.deviceBytes - weightBytes);
       if (node.models[ticket.model]!.place === 'device') now = Math.max(now, node.deviceBytes - node.weightBytes);
     }
-    if (need <= most && (need <= now || snapshot.now - ticket.readyAt < PATIENCE_SECONDS)) return undefined;
+    // Where its model is nowhere, it waits for the model and not for room.
+    if (need <= most && (now === 0 || need <= now || snapshot.now - ticket.readyAt < PATIENCE_SECONDS))
+      return undefined;
     const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
     return `stage ${ticket.stage.id} needs ${gigabytes(need)} GB for its keys and values; no node has more than ${gigabytes(need > most ? most : now)} GB beside weights`;
   }

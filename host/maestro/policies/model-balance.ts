@@ -108,7 +108,9 @@ export function balanceModels(input: BalanceInput, round = 0): BalanceChange | u
   const { nodes: all, demand } = input;
   if (all.length <= GROUP) return balanceGroup(input, []);
   const groups = Math.ceil(all.length / GROUP);
-  const nodes = all.filter((_, k) => k % groups === round % groups);
+  // Dealt anew each time around, so that those with copies come together with those without.
+  const deal = 2 * Math.floor(round / groups) + 1;
+  const nodes = all.filter((_, k) => (Math.imul((k + 1) * deal, 0x9e3779b1) >>> 8) % groups === round % groups);
   const has = (node: NodeView, m: number): boolean => node.alive && IN_USE.has(node.models[m]!.place);
   const elsewhere: number[] = [];
   const parts = demand.map((own, m) => {
