@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../host/device/device.js';
 import { createMaestro, type Maestro, type StageReport } from '../../host/maestro/index.js';
 import { serve, type HttpServer } from '../../host/serve/index.js';
-import { alone, source, wasm } from './fixture.js';
+import { alone, source, textOf, wasm } from './fixture.js';
 
 const MODEL = 'stories260k';
 let devices: Device[];
@@ -129,6 +129,30 @@ describe('requests without metadata', () => {
     const long = client.completions.create({ model: MODEL, prompt: 'a b '.repeat(400), max_tokens: 5 });
     await expect(long).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });
   });
+});
+
+it('workflows that nobody ends are over after a while, and the oldest make room for others', async () => {
+  const device = await wasm();
+  const models = { [MODEL]: { source } };
+  const limits = { workflows: 3, stages: 2, idleSeconds: 3600 };
+  const own = await createMaestro({ nodes: [{ device, models }], limits });
+  const engine = own.engine(MODEL);
+  const ask = async (prompt: string, workflow?: string): Promise<string> =>
+    textOf(engine.generate({ prompt, maxTokens: 4, ...(workflow !== undefined && { metadata: { workflow } }) }));
+  for (const name of ['a', 'b', 'c', 'd']) await ask('Once', name);
+  expect(own.report().workflows).toMatchObject({ open: 3, ended: 1 });
+  await ask('Once', 'd');
+  await expect(ask('Once', 'd')).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', message: /at most 2/ });
+  // Who knows nothing of workflows is not bothered with that.
+  let text = 'The dog';
+  for (let k = 0; k < 4; k++) text += await ask(text);
+  await own.close();
+  const short = await createMaestro({ nodes: [{ device, models }], limits: { idleSeconds: 1e-9 } });
+  for (const prompt of ['Once', 'The dog', 'Lily'])
+    await textOf(short.engine(MODEL).generate({ prompt, maxTokens: 4 }));
+  expect(short.report().workflows).toMatchObject({ open: 1, ended: 2 });
+  await short.close();
+  await device.close();
 });
 
 it('clients that leave take their stages along', async () => {

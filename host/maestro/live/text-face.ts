@@ -59,17 +59,25 @@ export function createTextFace(
 
   function workflowOf(metadata: StageMetadata, request: TextRequest): { own: Served; before: string | undefined } {
     sweep(false);
-    const earlier = conversations.find(request);
+    let earlier = conversations.find(request);
     const { workflow, tenant, application, deadlineSeconds, class: kind } = metadata;
     const key = workflow === undefined ? earlier?.of.key : `${tenant ?? ''}\0${workflow}`;
     let own = key === undefined ? undefined : served.get(key);
+    // Who does not know of workflows is not told that one is full, or was given up: another begins.
+    if (own && workflow === undefined && (own.live.refusal ?? own.stages >= limits.stages)) {
+      if (own.running === 0) close(own);
+      own = earlier = undefined;
+    }
     const before = own && earlier?.of === own ? earlier.stage : undefined;
     if (own) served.delete(own.key);
     else {
       if (executor.openWorkflows >= limits.workflows) sweep(true);
       const name = workflow === undefined ? `conversation-${++numbers}` : tenant ? `${tenant}/${workflow}` : workflow;
       const live = executor.open({ id: name, tenant, application, deadlineSeconds, class: kind });
-      own = { ...{ key: key ?? `\0${name}`, live, stages: 0, parents: [], ended: [], running: 0 }, forget: [] };
+      own = {
+        ...{ key: workflow === undefined ? `\0${name}` : key!, live, stages: 0, parents: [], ended: [], running: 0 },
+        forget: [],
+      };
     }
     // At the end of the row.
     served.set(own.key, own);
