@@ -36,7 +36,7 @@ export async function runCli(
   commands: readonly CliCommand[] = COMMANDS,
 ): Promise<number> {
   const program = new Command('tutti')
-    .description('WebAssembly and WebGPU compute runtime for spiking networks')
+    .description('WebAssembly and WebGPU compute runtime for spiking networks, language models and agent workflows')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .showHelpAfterError('(tutti --help lists commands and options)')

@@ -122,6 +122,20 @@ describe('the installed package', () => {
     expect(await node('workflow.mjs', text)).toEqual([', there was a little girl', true, 1]);
   });
 
+  it('compares schedulers', async () => {
+    const text = `
+      import { agentScenario, comparePolicies } from 'tutti/simulate';
+      const { workload, nodes } = agentScenario({ workflows: 20, nodes: 2 });
+      const options = { workload, nodes, training: workload(1000), contenders: ['fcfs', 'maestro'], loads: [1], seeds: [1] };
+      const { cells } = await comparePolicies(options);
+      console.log(JSON.stringify(cells.map(({ name, results }) => [name, results[0].unfinished])));
+    `;
+    expect(await node('simulate.mjs', text)).toEqual([
+      ['fcfs', 0],
+      ['maestro', 0],
+    ]);
+  });
+
   it('serves a story', async () => {
     const text = `
       import { createWasmDevice } from 'tutti';
@@ -153,6 +167,7 @@ describe('the installed package', () => {
       await import('tutti/llm');
       await import('tutti/dit');
       await import('tutti/maestro');
+      await import('tutti/simulate');
       await import('tutti/serve');
       // zod, which tutti/serve uses, has globals of its own.
       const known = (name) => before.includes(name) || name.startsWith('__zod');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelPlace, NodeView } from '../decision.js';
+import type { NodeView } from '../decision.js';
 import { balanceModels, type ModelDemand } from './model-balance.js';
 
 const GB = 1e9;
