@@ -2,6 +2,7 @@
 import { expect, it, describe } from 'vitest';
 import { createMaestro, type Maestro, type MaestroNode } from '../../host/maestro/index.js';
 import { POLICY_NAMES, policyNamed } from '../../host/maestro/policies/catalogue.js';
+import { seededRandom } from '../../host/random.js';
 import type { Action, Ticket } from '../../host/maestro/decision.js';
 import { alone, bytesWith, OPENINGS, policyWith, source, textOf, wasm } from './fixture.js';
 
@@ -144,6 +145,35 @@ describe('pauses and moves', () => {
     await maestro.close();
     for (const device of devices) await device.close();
   });
+});
+
+it.each([1, 2, 3])('a policy that pauses, keeps, drops and moves at random changes no text (seed %i)', async (seed) => {
+  const requests = asked(90).map((request, k) => (k % 3 ? request : { ...request, temperature: 1, seed: k }));
+  const expected = await tellAlone(requests);
+  const random = seededRandom(seed);
+  const running = new Set<Ticket>();
+  let left = 80;
+  const policy = policyWith(policyNamed('fcfs-round-robin'), ({ changes }) => {
+    for (const change of changes) {
+      if (change.kind === 'started') running.add(change.ticket);
+      else if ('ticket' in change) running.delete(change.ticket);
+    }
+    const [ticket] = [...running].filter(() => random.uniform() < 0.3);
+    if (!ticket || ticket.generated === 0 || left === 0) return undefined;
+    left--;
+    return [{ kind: 'pause', ticket, keep: random.uniform() < 0.6 }];
+  });
+  const devices = [await wasm(await bytesWith(60)), await wasm()];
+  const maestro = await createMaestro({ policy, nodes: devices.map((device) => ({ device, models: stories })) });
+  expect(await tell(maestro, requests)).toEqual(expected);
+  const { nodes } = maestro.report();
+  expect(nodes.reduce((sum, { pauses }) => sum + pauses, 0)).toBeGreaterThan(10);
+  expectIdle(maestro);
+  await maestro.close();
+  for (const device of devices) {
+    expect(device.memory.inUse).toBe(0);
+    await device.close();
+  }
 });
 
 describe('a node that dies in the midst of its stages', () => {
