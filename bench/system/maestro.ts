@@ -1,7 +1,8 @@
-/** `npm run bench:maestro [-- --quick] [--json] [--only prediction,slo,ablation,reservation,colocation,cost]`. */
+/** `npm run bench:maestro [-- --quick] [--json] [--only prediction,slo,ablation,reservation,colocation,cost,live]`. */
 import { runBenchmark, type BenchContext } from '../report.js';
 import { benchColocation } from './maestro/colocation.js';
 import { benchCost } from './maestro/cost.js';
+import { benchLive } from './maestro/live.js';
 import { benchPrediction } from './maestro/prediction.js';
 import { benchReservation } from './maestro/reservation.js';
 import { benchAblation, benchSlo } from './maestro/slo.js';
@@ -13,6 +14,7 @@ const parts: Readonly<Record<string, (context: BenchContext) => Promise<void>>> 
   reservation: benchReservation,
   colocation: benchColocation,
   cost: benchCost,
+  live: benchLive,
 };
 
 const at = process.argv.indexOf('--only');

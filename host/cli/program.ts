@@ -9,6 +9,7 @@ import * as chat from './chat.js';
 import * as demo from './demo.js';
 import * as devices from './devices.js';
 import * as llm from './llm.js';
+import * as profile from './profile.js';
 import * as serve from './serve.js';
 import * as simulate from './simulate.js';
 import * as snn from './snn.js';
@@ -17,7 +18,7 @@ export interface CliCommand {
   register(program: Command): void;
 }
 
-const COMMANDS: readonly CliCommand[] = [demo, devices, llm, serve, chat, snn, simulate];
+const COMMANDS: readonly CliCommand[] = [demo, devices, llm, serve, chat, snn, simulate, profile];
 
 export interface CliOutput {
   out(text: string): void;

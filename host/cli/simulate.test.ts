@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -11,9 +11,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function cli(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+const cli = (...argv: readonly string[]): ReturnType<typeof run> => run('simulate', 'maestro', ...argv);
+
+async function run(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
   let [out, err] = ['', ''];
-  const code = await runCli(['simulate', 'maestro', ...argv], {
+  const code = await runCli(argv, {
     out: (text) => void (out += stripVTControlCharacters(text)),
     err: (text) => void (err += stripVTControlCharacters(text)),
   });
@@ -41,6 +43,24 @@ describe('tutti simulate maestro', () => {
     expect(page).toContain('new uPlot(');
     // It needs nothing from anywhere.
     expect(page).not.toMatch(/(src|href)="http/);
+  });
+
+  it('takes what was measured on this machine', async () => {
+    const file = join(folder, 'here.json');
+    const measured = await run('profile', '--out', file, '--name', 'here');
+    expect(measured.code).toBe(0);
+    expect(measured.out).toMatch(/^for each token of a prompt +[\d.]+$/m);
+    expect(measured.out).toMatch(/off on \d+ iterations that were not fitted: [\d.]+ % median/);
+    const { code, out } = await cli(
+      ...['--device', file, '--trace', trace, '--policies', 'fcfs', '--loads', '1', '--seeds', '1'],
+    );
+    expect(code).toBe(0);
+    expect(out).toMatch(/^fcfs +[\d.]+/m);
+    const damaged = join(folder, 'damaged.json');
+    const profile = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    writeFileSync(damaged, JSON.stringify({ ...profile, measured: { m: { fixed: -1 } } }));
+    const refused = await cli('--device', damaged, '--seeds', '1');
+    expect(refused.err).toMatch(/is not a device profile: measured.m.fixed must be a number of at least 0/);
   });
 
   it.each<[string, readonly string[], number, RegExp]>([

@@ -12,12 +12,27 @@ export interface ModelCost {
   readonly token: number;
   readonly pair: number;
   readonly fixed: number;
+  /** Measured: what a sequence that decodes takes beside `token`. Terms are then added up instead of the longer of moving and arithmetic. */
+  readonly sequence?: number;
+}
+
+/** A cost that was measured: a line over sequences, prompt tokens and tokens attended to. Seconds each. */
+export interface MeasuredCost {
+  readonly fixed: number;
+  readonly sequence: number;
+  readonly promptToken: number;
+  readonly context: number;
 }
 
 /** Operations of attention for a pair of tokens: 4 x layers x width, of a dense decoder about this much of its parameters. */
 const attentionOperations = (parameters: number): number => 0.13 * parameters ** (2 / 3);
 
 export function modelCost(profile: DeviceProfile, model: ModelShape): ModelCost {
+  const measured = profile.measured?.[model.name];
+  if (measured) {
+    const { fixed, sequence, promptToken: token, context } = measured;
+    return { ...{ weights: 0, context, token, pair: 0, fixed }, sequence };
+  }
   const bytes = profile.bytesPerSecond * profile.memoryEfficiency;
   const operations = profile.operationsPerSecond * profile.computeEfficiency;
   return {
@@ -40,6 +55,10 @@ export function iterationSeconds(
   prompt: number,
   promptContext: number,
 ): number {
+  if (cost.sequence !== undefined) {
+    const attended = context + prompt * promptContext;
+    return cost.fixed + cost.sequence * sequences + cost.token * prompt + cost.context * attended;
+  }
   const moved = cost.weights + cost.context * (context + (prompt > 0 ? promptContext : 0));
   const done = cost.token * (sequences + prompt) + cost.pair * (context + prompt * promptContext);
   return cost.fixed + Math.max(moved, done);

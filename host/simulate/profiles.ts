@@ -3,6 +3,7 @@
  * reach, and are what a fit to measurements replaces.
  */
 import { TuttiError } from '../errors.js';
+import type { MeasuredCost } from './cost-model.js';
 import type { ModelShape } from './workload.js';
 
 export interface DeviceProfile {
@@ -32,6 +33,10 @@ export interface DeviceProfile {
   /** Most sequences in an iteration, and most tokens. */
   readonly sequences: number;
   readonly chunkTokens: number;
+  /** By name of the model, what was measured here instead of what follows from the figures above. */
+  readonly measured?: Readonly<Record<string, MeasuredCost>>;
+  /** Shapes of those models. */
+  readonly models?: readonly ModelShape[];
 }
 
 const GiB = 2 ** 30;
@@ -162,6 +167,27 @@ export function parseProfile(value: unknown, where: string): DeviceProfile {
   }
   for (const name of ['memoryBytes', 'bytesPerSecond', 'operationsPerSecond', 'sequences', 'chunkTokens'] as const) {
     if (!((given[name] as number) > 0)) fail(`${name} must be above 0`);
+  }
+  const numbersOf = (own: unknown, what: string, names: readonly string[]): void => {
+    if (typeof own !== 'object' || own === null) fail(`${what} must be an object`);
+    for (const name of names) {
+      const value = (own as Record<string, unknown>)[name];
+      if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
+        fail(`${what}.${name} must be a number of at least 0`);
+    }
+  };
+  const { measured, models } = given;
+  if (measured !== undefined) {
+    if (typeof measured !== 'object' || measured === null) return fail('measured must be an object');
+    for (const [name, cost] of Object.entries(measured))
+      numbersOf(cost, `measured.${name}`, ['fixed', 'sequence', 'promptToken', 'context']);
+  }
+  if (models !== undefined) {
+    if (!Array.isArray(models)) return fail('models must be a list');
+    models.forEach((model: unknown, k) => {
+      numbersOf(model, `models[${k}]`, ['weightBytes', 'activeParameters', 'kvBytesPerToken']);
+      if (typeof (model as Record<string, unknown>)['name'] !== 'string') fail(`models[${k}].name must be a text`);
+    });
   }
   return given as unknown as DeviceProfile;
 }

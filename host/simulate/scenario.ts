@@ -1,6 +1,6 @@
 /** Set-ups that comparisons begin from, so that the command, the benchmarks and the tests mean the same by them. */
 import type { Workload } from './workload.js';
-import { MODEL_SHAPES, profileNamed } from './profiles.js';
+import { MODEL_SHAPES, profileNamed, type DeviceProfile } from './profiles.js';
 import type { SimulatedNodeSpec } from './simulator.js';
 import { generateWorkload, type WorkflowShape } from './workload/generate.js';
 import type { ModelShape } from './workload.js';
@@ -12,9 +12,9 @@ export interface AgentScenarioOptions {
   /** Default 4. */
   readonly nodes?: number;
   /** Device of every node. Default 'a100-40gb'. */
-  readonly profile?: string;
+  readonly profile?: string | DeviceProfile;
   /** Default: llama-3.1-8b, qwen2.5-3b, qwen2.5-1.5b, one for each kind of role. */
-  readonly models?: readonly string[];
+  readonly models?: readonly (string | ModelShape)[];
   readonly shapes?: Partial<Readonly<Record<WorkflowShape, number>>>;
   /** Deadlines, in multiples of what a workflow takes by itself at 20 ms a token. Default 1.5 to 6. */
   readonly slack?: readonly [number, number];
@@ -42,8 +42,10 @@ const TRAINING_WORKFLOWS = 1500;
 /** Four kinds of agent workflows over three models that do not all fit on every device, half of them interactive, four tenants. @throws TuttiError OPTION_INVALID */
 export function agentScenario(options: AgentScenarioOptions = {}): Scenario {
   const { workflows = 1500, nodes = 4, profile = 'a100-40gb', slack = [1.5, 6], shapes } = options;
-  const models = (options.models ?? ['llama-3.1-8b', 'qwen2.5-3b', 'qwen2.5-1.5b']).map(modelShapeNamed);
-  const device = profileNamed(profile);
+  const models = (options.models ?? ['llama-3.1-8b', 'qwen2.5-3b', 'qwen2.5-1.5b']).map((model) =>
+    typeof model === 'string' ? modelShapeNamed(model) : model,
+  );
+  const device = typeof profile === 'string' ? profileNamed(profile) : profile;
   const make = (seed: number, count: number): Workload =>
     generateWorkload({
       ...{ seed, workflows: count, models, slack, rate: 1, secondsPerToken: 0.02, tenants: 4 },

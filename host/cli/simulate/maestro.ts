@@ -6,7 +6,8 @@ import pc from 'picocolors';
 import { TuttiError } from '../../errors.js';
 import { POLICY_NAMES } from '../../maestro/policies/catalogue.js';
 import type { ExperimentReport } from '../../simulate/experiment.js';
-import { MODEL_SHAPES, PROFILES } from '../../simulate/profiles.js';
+import { MODEL_SHAPES, parseProfile, profileNamed, PROFILES, type DeviceProfile } from '../../simulate/profiles.js';
+import type { ModelShape } from '../../simulate/workload.js';
 import { wholeNumber } from '../number-option.js';
 import { packageFile } from '../package-file.js';
 import { progressBar } from '../progress-bar.js';
@@ -18,7 +19,7 @@ interface Options {
   readonly seeds: number;
   readonly nodes: number;
   readonly device: string;
-  readonly models: string;
+  readonly models?: string;
   readonly workflows: number;
   readonly trace?: string;
   readonly firstToken?: number;
@@ -26,6 +27,8 @@ interface Options {
   readonly html?: string;
   readonly json?: string | true;
 }
+
+const DEFAULT_MODELS = ['llama-3.1-8b', 'qwen2.5-3b', 'qwen2.5-1.5b'];
 
 function numbers(text: string): number[] {
   const found = text.split(',').map(Number);
@@ -48,8 +51,11 @@ export function register(group: Command): void {
     .option('--loads <numbers>', 'multiples of what the cluster can do', numbers, [0.5, 1, 1.5])
     .option('--seeds <count>', 'workloads, each made from another seed', wholeNumber(1), 3)
     .option('--nodes <count>', 'devices', wholeNumber(1), 4)
-    .option('--device <name>', `what they are: ${names(PROFILES)}`, 'a100-40gb')
-    .option('--models <names>', `of ${names(MODEL_SHAPES)}`, 'llama-3.1-8b,qwen2.5-3b,qwen2.5-1.5b')
+    .option('--device <name>', `what they are: ${names(PROFILES)}, or a file that \`tutti profile\` wrote`, 'a100-40gb')
+    .option(
+      '--models <names>',
+      `of ${names(MODEL_SHAPES)} (default: llama-3.1-8b,qwen2.5-3b,qwen2.5-1.5b, or what the file of the device measured)`,
+    )
     .option('--workflows <count>', 'in each workload; short ones are over before queues grow', wholeNumber(1), 1000)
     .option(
       '--trace <file>',
@@ -86,7 +92,10 @@ export function register(group: Command): void {
         const file = (name: string): string => readFileSync(packageFile(`dist/uplot/${name}`), 'utf8');
         const library = { script: file('uPlot.iife.min.js'), style: file('uPlot.min.css') };
         const what = options.trace ?? `${options.workflows} generated workflows`;
-        save(options.html, renderReport(report, library, `${what} on ${options.nodes} x ${options.device}`));
+        save(
+          options.html,
+          renderReport(report, library, `${what} on ${options.nodes} x ${scenario.nodes[0]!.profile.name}`),
+        );
         if (options.json !== true) write(`report: ${options.html}\n`);
       }
     });
@@ -94,21 +103,44 @@ export function register(group: Command): void {
 
 async function scenarioOf(options: Options) {
   const { agentScenario, modelShapeNamed } = await import('../../simulate/scenario.js');
-  const models = options.models.split(',').map((name) => name.trim());
-  const { nodes, device: profile, workflows, trace: path } = options;
+  const { nodes, workflows, trace: path } = options;
+  const profile = options.device.endsWith('.json') ? await profileOf(options.device) : options.device;
+  const own = typeof profile === 'string' ? undefined : profile.models;
+  const named = (name: string): ModelShape => own?.find((model) => model.name === name) ?? modelShapeNamed(name);
+  const models = options.models?.split(',').map((name) => named(name.trim())) ?? own ?? DEFAULT_MODELS.map(named);
   if (path === undefined) return agentScenario({ nodes, profile, models, workflows });
   const { openTrace } = await import('../../simulate/traces/open-trace.js');
   const { workloadOfTrace } = await import('../../simulate/trace-workload.js');
   const trace = await openTrace(path);
   return {
-    nodes: agentScenario({ nodes, profile, models: models.slice(0, 1) }).nodes,
+    nodes: Array.from({ length: nodes }, () => ({
+      profile: typeof profile === 'string' ? profileNamed(profile) : profile,
+    })),
     workload: (seed: number) =>
       workloadOfTrace(trace, {
-        ...{ model: modelShapeNamed(models[0]!), seed, programs: workflows },
+        ...{ model: models[0]!, seed, programs: workflows },
         ...(options.firstToken !== undefined && { firstTokenSeconds: options.firstToken }),
         ...(options.latency !== undefined && { latencySeconds: options.latency }),
       }),
   };
+}
+
+async function profileOf(path: string): Promise<DeviceProfile> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new TuttiError('FILE_INVALID', `${path} cannot be read; check the path`, { where: path, cause });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new TuttiError('FILE_INVALID', `${path} is not JSON; \`tutti profile --out\` writes such files`, {
+      ...{ where: path, cause },
+    });
+  }
+  return parseProfile(value, path);
 }
 
 function save(path: string, text: string): void {

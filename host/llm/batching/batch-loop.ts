@@ -89,7 +89,7 @@ export interface MeasuredIteration {
   /** Sequences that got a token of their answers, and prompt tokens. */
   readonly decoding: number;
   readonly prompt: number;
-  /** Tokens attended to, all sequences together. */
+  /** Tokens attended to, by all rows together: what a row of a prompt attends to grows with its place. */
   readonly context: number;
   readonly seconds: number;
 }
@@ -413,7 +413,7 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     const took = performance.now() - begun;
     if (rows >= 8) prefill.note(rows, took);
     if (watch?.measured) {
-      const context = live.reduce((sum, { s }) => sum + s.computed, 0);
+      const context = live.reduce((sum, { s, rows: own }) => sum + own * (s.computed - (own - 1) / 2), 0);
       watch.measured({ decoding, prompt: rows - decoding, context, seconds: took / 1e3 });
     }
     counts.computed += rows;

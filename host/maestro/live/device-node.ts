@@ -84,7 +84,7 @@ export async function openDeviceNode(parts: DeviceNodeParts): Promise<LiveNode> 
     ...{ index, name, alive: true, seenAt: 0, running: 0, slots, prefillTokens: 0, chunkTokens, contextTokens: 0 },
     ...{ deviceBytes: 0, weightBytes: 0, committedBytes: 0, idleBytes: 0, models: [], networkSeconds: 0 },
     ...{ hostBytesPerSecond: LINK_RATE, linkBytesPerSecond: LINK_RATE },
-    prefillRate: (model) => chunkTokens / fits[model]!.seconds(0, chunkTokens, chunkTokens / 2),
+    prefillRate: (model) => chunkTokens / fits[model]!.seconds(0, chunkTokens, chunkTokens ** 2 / 2),
     iterationSeconds: (model, sequences, context) => fits[model]!.seconds(sequences, 0, context),
     cachedTokens: (ticket) => lookUp(ticket).tokens,
     pinnedTokens: (ticket) => lookUp(ticket).pinned,

@@ -1,6 +1,6 @@
 /**
  * What iterations of a model take on a node, learned from those that were run: a line over the sequences that decode, the prompt tokens and the tokens
- * attended to (least squares, older ones fading). Gives what policies ask a node for.
+ * attended to by all rows (least squares, older ones fading). Gives what policies ask a node for.
  */
 import type { MeasuredIteration } from '../../llm/batching/batch-loop.js';
 
@@ -19,7 +19,9 @@ const GUESS = [0.005, 0.002, 0.001, 0.001] as const;
 /** Iterations that the guess counts for. */
 const GUESS_WEIGHT = 2;
 
-export function createIterationFit(): IterationFit {
+/** `fades`: older iterations count less. Without, all count alike, in parts of what each took. Default true. */
+export function createIterationFit({ fades = true }: { readonly fades?: boolean } = {}): IterationFit {
+  const fade = fades ? FADE : 1;
   const products = new Float64Array(TERMS * TERMS);
   const sums = new Float64Array(TERMS);
   let slopes: readonly number[] = GUESS;
@@ -45,10 +47,11 @@ export function createIterationFit(): IterationFit {
     note({ decoding, prompt, context, seconds }) {
       if (!(seconds > 0)) return;
       count++;
-      const row = [1, decoding, prompt, context / 1000];
+      const weight = fades ? 1 : 1 / seconds;
+      const row = [weight, decoding * weight, prompt * weight, (context / 1000) * weight];
       for (let i = 0; i < TERMS; i++) {
-        for (let j = 0; j < TERMS; j++) products[i * TERMS + j] = FADE * products[i * TERMS + j]! + row[i]! * row[j]!;
-        sums[i] = FADE * sums[i]! + row[i]! * seconds;
+        for (let j = 0; j < TERMS; j++) products[i * TERMS + j] = fade * products[i * TERMS + j]! + row[i]! * row[j]!;
+        sums[i] = fade * sums[i]! + row[i]! * seconds * weight;
       }
       // What fades of the guess is kept at a trace of itself.
       for (let k = 0; k < TERMS; k++) products[k * TERMS + k]! += 1e-6;
