@@ -19,7 +19,7 @@ export type OpenProgram = { -readonly [K in keyof Program]: Program[K] } & {
   /** Of stages that are known: those that can run, run or have run have a ticket. */
   readonly tickets: Map<string, OpenTicket>;
   /** Parents that have not ended, of stages without a ticket. */
-  waiting: ReadonlyMap<string, number>;
+  readonly waiting: Map<string, number>;
   /** Calls of each role that ended, and tokens of the last of them. */
   readonly roles: Map<string, { readonly calls: number; readonly last: number }>;
   /** Counts whatever changes what is still to come. */
@@ -51,14 +51,6 @@ export interface Book {
   ended(ticket: OpenTicket, tokens: number, seconds: number, now: number, calledTool?: string): readonly Ready[];
   /** No stage of it will come any more. */
   close(program: OpenProgram, state: 'ended' | 'shed'): void;
-}
-
-const NONE_WAIT: ReadonlyMap<string, number> = new Map();
-
-/** Most workflows of a trace are one call, of which none waits: this map is made when something is put into it. */
-function waitingOf(program: OpenProgram): Map<string, number> {
-  if (program.waiting === NONE_WAIT) program.waiting = new Map();
-  return program.waiting as Map<string, number>;
 }
 
 /** An answer whose length is known. */
@@ -136,7 +128,7 @@ export function createBook(options: BookOptions): Book {
       let open = 0;
       for (const parent of stage.parents.length > 1 ? new Set(stage.parents) : stage.parents)
         if (program.tickets.get(parent)?.phase !== 'ended') open++;
-      if (open > 0) waitingOf(program).set(stage.id, open);
+      if (open > 0) program.waiting.set(stage.id, open);
       else ready.push(ticketOf(stage, program, now));
     }
     return ready;
@@ -166,7 +158,7 @@ export function createBook(options: BookOptions): Book {
         lastEnd: now,
         state: 'open',
         tickets: new Map(),
-        waiting: NONE_WAIT,
+        waiting: new Map(),
         roles: new Map(),
         version: 0,
       };
@@ -178,7 +170,6 @@ export function createBook(options: BookOptions): Book {
       const { program, stage } = ticket;
       ticket.phase = 'ended';
       ticket.tokens = tokens;
-      program.version++;
       program.active--;
       program.stagesEnded++;
       program.attainedSeconds += seconds;
@@ -192,10 +183,10 @@ export function createBook(options: BookOptions): Book {
         const open = program.waiting.get(child.id);
         if (open === undefined) continue;
         if (open > 1) {
-          waitingOf(program).set(child.id, open - 1);
+          program.waiting.set(child.id, open - 1);
           continue;
         }
-        waitingOf(program).delete(child.id);
+        program.waiting.delete(child.id);
         ready.push(ticketOf(child, program, now));
       }
       return ready;

@@ -43,6 +43,18 @@ interface Opened {
   readonly open: boolean;
 }
 
+/** What is known of a program that has not ended, as of the last time that it grew; what becomes of single stages changes it piece by piece. */
+interface Ahead {
+  readonly version: number;
+  /** Longest chain after a stage. */
+  readonly after: Map<string, number>;
+  /** Seconds of stages that wait for their parents, and all of them together. */
+  readonly waiting: Map<string, number>;
+  waitingSeconds: number;
+  /** Those that can run; those that have ended go when somebody looks. */
+  readonly open: Set<OpenTicket>;
+}
+
 /** Of prompt tokens that others begin with too, how many are computed again all the same. */
 const MISSED = 0.1;
 const RATE_WEIGHT = 0.02;
@@ -60,7 +72,7 @@ export function createOutlook(
 ): OpenOutlook {
   const seen = new Map<string, Seen>();
   const memory = new Map<number, Opened[]>();
-  const paths = new Map<number, { version: number; after: Map<string, number> }>();
+  const ahead = new Map<number, Ahead>();
 
   /** Nothing is learned for a policy that never asks. */
   let asked = false;
@@ -109,26 +121,48 @@ export function createOutlook(
     return known ? known.tokens / known.count : 256;
   }
 
+  function aheadOf(program: OpenProgram): Ahead {
+    const known = ahead.get(program.number);
+    if (known?.version === program.version) return known;
+    const waiting = new Map<string, number>();
+    let waitingSeconds = 0;
+    for (const id of program.waiting.keys()) {
+      const stage = program.workflow.stages.get(id)!;
+      const own = seconds(stage, tokensOf(program, stage));
+      waiting.set(id, own);
+      waitingSeconds += own;
+    }
+    const open = new Set([...program.tickets.values()].filter(({ phase }) => phase !== 'ended'));
+    const found = { ...{ version: program.version, after: new Map<string, number>(), waiting, waitingSeconds, open } };
+    ahead.set(program.number, found);
+    return found;
+  }
+
   /** Chains of known stages after a stage. */
   function knownAfter(program: OpenProgram, id: string): number {
-    let cached = paths.get(program.number);
-    if (!cached || cached.version !== program.version) {
-      cached = { version: program.version, after: new Map() };
-      paths.set(program.number, cached);
-    }
-    const { after } = cached;
-    const visit = (at: string): number => {
-      const known = after.get(at);
-      if (known !== undefined) return known;
+    const { after } = aheadOf(program);
+    // Children before their parents, without recursion: a chain may have thousands of stages.
+    for (const open = [id]; open.length > 0;) {
+      const at = open.at(-1)!;
+      if (after.has(at)) {
+        open.pop();
+        continue;
+      }
+      const children = program.workflow.childrenOf(at);
+      const unknown = children.filter((child) => !after.has(child.id));
+      if (unknown.length > 0) {
+        for (const child of unknown) open.push(child.id);
+        continue;
+      }
       let longest = 0;
-      for (const child of program.workflow.childrenOf(at)) {
-        const length = child.toolSeconds + seconds(child, tokensOf(program, child)) + visit(child.id);
+      for (const child of children) {
+        const length = child.toolSeconds + seconds(child, tokensOf(program, child)) + after.get(child.id)!;
         if (length > longest) longest = length;
       }
       after.set(at, longest);
-      return longest;
-    };
-    return visit(id);
+      open.pop();
+    }
+    return after.get(id)!;
   }
 
   /**
@@ -175,13 +209,16 @@ export function createOutlook(
       if (foresight) return foresight.workSeconds(program, seconds);
       asked = true;
       const open = program as OpenProgram;
-      let work = 0;
+      const known = aheadOf(open);
+      let work = known.waitingSeconds;
       let last: OpenTicket | undefined;
-      for (const stage of open.workflow.stages.values()) {
-        const ticket = open.tickets.get(stage.id);
-        if (ticket?.phase === 'ended') continue;
-        if (ticket) last = ticket;
-        work += ticket ? outlook.stageSeconds(ticket) : seconds(stage, tokensOf(open, stage));
+      for (const ticket of known.open) {
+        if (ticket.phase === 'ended') {
+          known.open.delete(ticket);
+          continue;
+        }
+        last = ticket;
+        work += outlook.stageSeconds(ticket);
       }
       if (last) work += expected(keysOf(last)).work;
       const told = byDeadline(open, 'work');
@@ -200,6 +237,12 @@ export function createOutlook(
     },
     opened(ticket) {
       if (!asked) return;
+      const known = ahead.get(ticket.program.number);
+      if (known) {
+        known.waitingSeconds -= known.waiting.get(ticket.stage.id) ?? 0;
+        known.waiting.delete(ticket.stage.id);
+        known.open.add(ticket);
+      }
       const list = memory.get(ticket.program.number);
       const entry = {
         ...{ ticket, keys: keysOf(ticket), known: ticket.program.workflow.stages.size },
@@ -212,7 +255,7 @@ export function createOutlook(
       if (!asked) return;
       const list = memory.get(program.number) ?? [];
       memory.delete(program.number);
-      paths.delete(program.number);
+      ahead.delete(program.number);
       if (program.state === 'open') return;
       const stages = [...program.workflow.stages.values()];
       // Of one that was given up only a part was seen: the rest is what it was expected to be. Left out, only the short ones would be learned from.
@@ -262,7 +305,7 @@ export function createOutlook(
           }
         }
       }
-      paths.delete(program.number);
+      ahead.delete(program.number);
     },
   };
   return outlook;

@@ -1,5 +1,4 @@
 /** A heap of tickets whose ranks may change: the first of them at once, any change in logarithmic time. */
-import { createNumberMap } from './number-map.js';
 import type { Ticket } from './decision.js';
 
 /** Lower comes first: by tier, then by key, then by age. */
@@ -33,7 +32,7 @@ export function compareRanks(a: Rank, b: Rank): number {
 /** `worstFirst` turns the order around. */
 export function createRankHeap(worstFirst = false): RankHeap {
   const heap: Entry[] = [];
-  const byNumber = createNumberMap<Entry>();
+  const byNumber = new Map<number, Entry>();
   const sign = worstFirst ? -1 : 1;
   const before = (a: Entry, b: Entry): boolean => {
     const order = sign * compareRanks(a.rank, b.rank);
@@ -77,7 +76,7 @@ export function createRankHeap(worstFirst = false): RankHeap {
     },
     at: (position) => heap[position]?.ticket,
     rankOf: (ticket) => byNumber.get(ticket.number)?.rank,
-    has: (ticket) => byNumber.get(ticket.number) !== undefined,
+    has: (ticket) => byNumber.has(ticket.number),
     set(ticket, rank) {
       let entry = byNumber.get(ticket.number);
       if (!entry) {

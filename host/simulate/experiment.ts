@@ -53,7 +53,7 @@ export interface ExperimentReport {
   readonly note: string;
 }
 
-/** The same load as the oracle policy's; anything else is a policy's name. @throws TuttiError OPTION_INVALID */
+/** What a name stands for. @throws TuttiError OPTION_INVALID for one that nothing has */
 function contenderOf(given: string | Contender): Contender {
   const contender =
     typeof given !== 'string'

@@ -98,7 +98,6 @@ interface ProgramRecord {
 
 export interface Recorder {
   arrived(program: OpenProgram): void;
-  queued(job: Job, at: number): void;
   admitted(job: Job, at: number): void;
   firstToken(job: Job, at: number): void;
   ended(job: Job, node: number, at: number): void;
@@ -148,7 +147,6 @@ export function createRecorder(workload: Workload, warmupSeconds: number, keepSp
       const counted = arrival >= warmupSeconds;
       programs[program.number] = { class: kind, tenant, counted, met: true, state: 'open', latency: Number.NaN };
     },
-    queued() {},
     admitted(job, at) {
       // Only the first time: later ones come after pauses.
       if (job.served > 0 || job.firstTokenAt >= 0) return;

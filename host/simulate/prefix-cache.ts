@@ -3,8 +3,6 @@
  * runs on, or that others go on from, stay; the rest goes longest unused first. As in the live pool, only whole blocks are reused.
  */
 
-import { createNumberMap } from '../maestro/number-map.js';
-
 /** A span of the prompts' content: where it begins after its parent, and what it is. Known to all nodes alike. */
 export interface Content {
   readonly key: number;
@@ -53,7 +51,7 @@ export interface PrefixCache {
 }
 
 export function createPrefixCache(blockSize: number): PrefixCache {
-  const spans = createNumberMap<Span>();
+  const spans = new Map<number, Span>();
   /** Without users, and nothing goes on from them; longest unused first. */
   const ends = new Set<Span>();
   let pinned = 0;

@@ -19,7 +19,7 @@ export function colourOf(name: string, index: number): string {
   return name === 'maestro' ? OWN : name === 'oracle' ? ORACLE : COLOURS[index % COLOURS.length]!;
 }
 
-const escape = (text: string): string => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+const asText = (text: string): string => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
 const rounded = (value: number, digits = 3): number | null =>
   Number.isFinite(value) ? Number(value.toPrecision(digits)) : null;
@@ -107,14 +107,14 @@ export function ganttSvg(spans: readonly StageSpan[], models: readonly string[],
       ends[lane] = span.to;
       const to = Math.min(seconds, span.to);
       own.push(
-        `<rect x="${(left + span.from * scale).toFixed(1)}" y="${top + lane * laneHeight}" width="${Math.max(0.5, (to - span.from) * scale).toFixed(1)}" height="${laneHeight - 1}" fill="${COLOURS[span.model % COLOURS.length]}"><title>${escape(`${span.workflow} ${span.role}: ${span.from.toFixed(1)} to ${span.to.toFixed(1)} s`)}</title></rect>`,
+        `<rect x="${(left + span.from * scale).toFixed(1)}" y="${top + lane * laneHeight}" width="${Math.max(0.5, (to - span.from) * scale).toFixed(1)}" height="${laneHeight - 1}" fill="${COLOURS[span.model % COLOURS.length]}"><title>${asText(`${span.workflow} ${span.role}: ${span.from.toFixed(1)} to ${span.to.toFixed(1)} s`)}</title></rect>`,
       );
     }
     parts.push(`<text x="0" y="${top + 10}">node ${node}</text>`, ...own);
     top += Math.max(3, ends.length) * laneHeight + 10;
   }
   const legend = models
-    .map((name, k) => `<tspan fill="${COLOURS[k % COLOURS.length]}">■</tspan> ${escape(name)}  `)
+    .map((name, k) => `<tspan fill="${COLOURS[k % COLOURS.length]}">■</tspan> ${asText(name)}  `)
     .join('');
   return `<svg viewBox="0 0 ${width} ${top}" width="${width}" height="${top}" xmlns="http://www.w3.org/2000/svg" font-size="11" font-family="sans-serif"><text x="${left}" y="12">0 to ${seconds.toFixed(0)} s  ${legend}</text>${parts.join('')}</svg>`;
 }
@@ -126,7 +126,7 @@ function resultTable({ names, loads, cells }: ExperimentReport): string {
       const half = Number.isFinite(attained.half) ? ` ± ${(100 * attained.half).toFixed(1)}` : '';
       return `<td>${(100 * attained.mean).toFixed(1)}${half}</td>`;
     });
-    return `<tr><th>${escape(name)}</th>${own.join('')}</tr>`;
+    return `<tr><th>${asText(name)}</th>${own.join('')}</tr>`;
   });
   return `<table><tr><th>% met</th>${loads.map((load) => `<th>load ${load}</th>`).join('')}</tr>${rows.join('')}</table>`;
 }
@@ -152,14 +152,14 @@ export function renderReport(report: ExperimentReport, library: PlotLibrary, tit
   const until = Math.min(chosen.results[0]!.seconds, Math.max(60, ...spans.slice(0, 400).map(({ to }) => to)));
   const json = JSON.stringify(plots).replaceAll('<', '\\u003c');
   return `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>${escape(title)}</title>
+<html lang="en"><meta charset="utf-8"><title>${asText(title)}</title>
 <style>${library.style}
 body{font:14px sans-serif;margin:2em auto;max-width:1040px;color:#222}table{border-collapse:collapse}td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd}th:first-child{text-align:left}.plot,svg{margin:1.5em 0}p{max-width:50em}</style>
-<h1>${escape(title)}</h1>
-<p>Load 1 is ${report.capacity.toPrecision(3)} workflows a second. ${escape(report.note)} ± is half of the 95 % interval over seeds.</p>
+<h1>${asText(title)}</h1>
+<p>Load 1 is ${report.capacity.toPrecision(3)} workflows a second. ${asText(report.note)} ± is half of the 95 % interval over seeds.</p>
 ${resultTable(report)}
 ${plots.map((_, k) => `<div class="plot" id="plot-${k}"></div>`).join('\n')}
-<h2>Stages under ${escape(chosen.name)} at load ${last}</h2>
+<h2>Stages under ${asText(chosen.name)} at load ${last}</h2>
 ${ganttSvg(spans, models, until)}
 <script>${library.script}</script>
 <script>const plots = ${json};${DRAW}</script>

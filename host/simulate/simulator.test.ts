@@ -154,6 +154,16 @@ describe('what goes wrong', () => {
     expect(result.stages).toBe(40);
   });
 
+  it('a chain of thousands of stages runs to its end', () => {
+    const stages = Array.from({ length: 8000 }, (_, k) => ({
+      ...{ id: `s${k}`, promptTokens: 8, outputTokens: 1 },
+      ...(k > 0 && { parents: [`s${k - 1}`] }),
+    }));
+    const workload = { name: 'chain', models: [small], workflows: [single(stages, 0, { deadlineSeconds: 1e5 })] };
+    const result = simulate({ workload, nodes: nodes(1), policy: policyNamed('maestro') });
+    expect(result.stages).toBe(8000);
+  });
+
   it('a policy that goes round in circles is stopped by name', () => {
     const circles: Policy = {
       name: 'circles',

@@ -5,7 +5,6 @@
 import TinyQueue from 'tinyqueue';
 import { createBook, type OpenProgram, type OpenTicket, type Ready } from '../maestro/book.js';
 import type { Action, Change, NodeView, Policy, Snapshot } from '../maestro/decision.js';
-import { createNumberMap } from '../maestro/number-map.js';
 import { createOutlook } from '../maestro/outlook.js';
 import type { LengthPredictor } from '../maestro/predict/predictor.js';
 import type { Stage } from '../maestro/workflow.js';
@@ -73,7 +72,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const modelIndex = new Map(workload.models.map((model, k) => [model.name, k]));
   const contents = createContents();
   /** By number of their tickets; those of workflows that are over are gone. */
-  const jobs = createNumberMap<Job>();
+  const jobs = new Map<number, Job>();
   const queue = new TinyQueue<Event>([], (a, b) => a.at - b.at || a.order - b.order);
   const recorder = createRecorder(workload, options.warmupSeconds ?? 0, options.trace ?? false);
   const hidden = new Map<number, WorkloadStage[]>();
@@ -105,8 +104,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
     wake: (node, at, version) => schedule(at, 'wake', node.view.index, version),
     firstToken: (job, at) => recorder.firstToken(job, at),
     ended,
-    paused(job, _node, at) {
-      queueTicket(job.ticket, at);
+    paused(job) {
+      queueTicket(job.ticket);
     },
     overflow(node, bytes, at) {
       now = at;
@@ -210,10 +209,9 @@ export function simulate(options: SimulationOptions): SimulationResult {
     options.check?.(nodes, now);
   }
 
-  function queueTicket(ticket: OpenTicket, at: number): void {
+  function queueTicket(ticket: OpenTicket): void {
     if (ticket.program.state !== 'open') return;
     ticket.phase = 'queued';
-    recorder.queued(jobs.get(ticket.number)!, at);
     changes.push({ kind: 'queued', ticket });
   }
 
@@ -221,7 +219,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     for (const { ticket, at } of ready) {
       jobs.set(ticket.number, jobOf(ticket));
       outlook.opened(ticket);
-      if (at <= now) queueTicket(ticket, now);
+      if (at <= now) queueTicket(ticket);
       else schedule(at, 'ready', -1, 0, ticket);
     }
   }
@@ -387,7 +385,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
       case 'arrive':
         return arrive(event.what);
       case 'ready':
-        return event.ticket!.phase === 'known' ? queueTicket(event.ticket!, now) : undefined;
+        return event.ticket!.phase === 'known' ? queueTicket(event.ticket!) : undefined;
       case 'wake':
         return node!.wake(now, event.what);
       case 'loaded':
@@ -404,7 +402,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
           ticket.interruptions++;
           ticket.node = -1;
           ticket.kept = false;
-          queueTicket(ticket, now);
+          queueTicket(ticket);
         }
         for (const program of book.programs.values()) {
           for (const ticket of program.tickets.values()) {

@@ -14,7 +14,7 @@ import { median, type BenchContext, type Cell } from '../../report.js';
 function decisionCost(
   nodes: number,
   queued: number,
-): { readonly median: number; readonly p99: number; readonly mean: number; readonly waiting: number } {
+): { readonly median: number; readonly p99: number; readonly mean: number; readonly timed: number } {
   const scenario = agentScenario({ nodes, workflows: queued + 64 * nodes });
   const inner = policyNamed('maestro');
   const times: number[] = [];
@@ -50,7 +50,7 @@ function decisionCost(
     median: median(times),
     p99: times[Math.floor(0.99 * times.length)]!,
     mean: sum / Math.max(1, counted),
-    waiting: times.length,
+    timed: times.length,
   };
 }
 
@@ -76,7 +76,7 @@ export async function benchCost(context: BenchContext): Promise<void> {
   for (const [nodes, queued] of sizes) {
     context.say(`decisions at ${nodes} nodes, ${queued} stages`);
     const cost = decisionCost(nodes, queued);
-    rows.push([nodes, queued, cost.median, cost.mean, cost.p99, cost.waiting]);
+    rows.push([nodes, queued, cost.median, cost.mean, cost.p99, cost.timed]);
     if (nodes === 100 && queued === 10_000) bar = cost.mean;
   }
   context.table({

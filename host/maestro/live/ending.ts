@@ -57,7 +57,7 @@ export function createEnding({ book, outlook, nodes, jobs, lives, now, push }: E
       ticket.tokens = record.tokens = ticket.generated;
       program.active--;
       program.lastEnd = now();
-    } else (program.waiting as Map<string, number>).delete(id);
+    } else program.waiting.delete(id);
     program.version++;
     plan.answer.fail(error);
   }

@@ -14,7 +14,6 @@ import {
   type Snapshot,
   type Ticket,
 } from '../decision.js';
-import { createNumberMap } from '../number-map.js';
 import { compareRanks, createRankHeap, type Rank, type RankHeap } from '../rank-heap.js';
 import type { PolicyLevels } from './levels.js';
 import { createNodeIndex } from './node-index.js';
@@ -33,11 +32,10 @@ const BYPASS = 3;
 export function composePolicy(name: string, levels: PolicyLevels): Policy {
   const { ordering, routing, provisioning, residency } = levels;
   const queues: RankHeap[] = [];
-  const queuedCount: number[] = [];
   const running: RankHeap[] = [];
   const onNode: Set<Ticket>[] = [];
   const blocked: boolean[] = [];
-  const ofProgram = createNumberMap<Set<Ticket>>();
+  const ofProgram = new Map<number, Set<Ticket>>();
   const lastNodes = new Map<number, number[]>();
   const timers = createRankHeap();
   const index = createNodeIndex();
@@ -68,7 +66,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
   }
 
   function forget(ticket: Ticket): void {
-    if (queueOf(ticket.model).delete(ticket)) queuedCount[ticket.model]!--;
+    queueOf(ticket.model).delete(ticket);
     runningOf(ticket.model).delete(ticket);
     timers.delete(ticket);
     pausedAt.delete(ticket.number);
@@ -94,7 +92,6 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
           runningOf(ticket.model).delete(ticket);
         }
         const queue = queueOf(ticket.model);
-        if (!queue.has(ticket)) queuedCount[ticket.model] = (queuedCount[ticket.model] ?? 0) + 1;
         setRank(ticket, snapshot);
         let own = ofProgram.get(ticket.program.number);
         if (!own) ofProgram.set(ticket.program.number, (own = new Set()));
@@ -109,7 +106,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
       case 'started': {
         const { ticket, node } = change;
         pausedAt.delete(ticket.number);
-        if (queueOf(ticket.model).delete(ticket)) queuedCount[ticket.model]!--;
+        queueOf(ticket.model).delete(ticket);
         nodeSet(node).add(ticket);
         if (ranksRunning) setRank(ticket, snapshot);
         else timers.delete(ticket);
@@ -243,7 +240,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
     }
     const large = whyTooLarge(ticket, snapshot);
     if (large !== undefined) return { kind: 'shed', program: ticket.program, reason: large };
-    const load = residency.miss(ticket, queuedCount, snapshot);
+    const load = residency.miss(ticket, snapshot);
     if (load) return load;
     if (!ordering.preempts) return undefined;
     const worst = runningOf(ticket.model).at(0);
@@ -308,7 +305,7 @@ export function composePolicy(name: string, levels: PolicyLevels): Policy {
       }
       blocked[best.model] = true;
     }
-    const spare = residency.spare?.(queuedCount, snapshot);
+    const spare = residency.spare?.(snapshot);
     return spare ? [spare] : [];
   }
 

@@ -44,10 +44,10 @@ export interface Provisioning extends Level {
 
 /** Which models are on which device. */
 export interface Residency extends Level {
-  /** A stage found its model on no node with room; `queued` of the model wait. */
-  miss(ticket: Ticket, queued: readonly number[], snapshot: Snapshot): Action | undefined;
+  /** A stage found its model on no node with room. */
+  miss(ticket: Ticket, snapshot: Snapshot): Action | undefined;
   /** When nothing else is to be done. */
-  spare?(queued: readonly number[], snapshot: Snapshot): Action | undefined;
+  spare?(snapshot: Snapshot): Action | undefined;
   /** The model is to leave the node: nothing of it is admitted there. */
   leaving?(node: number, model: number): boolean;
 }

@@ -234,7 +234,7 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
       }
     },
     leaving: (node, model) => leaving.get(node)?.drain.includes(model) ?? false,
-    miss({ model }, _queued, snapshot) {
+    miss({ model }, snapshot) {
       const { nodes } = snapshot;
       for (const { want } of leaving.values()) if (want === model) return undefined;
       if (copies(model, nodes) > 0) return undefined;
@@ -254,7 +254,6 @@ export function maestroResidency(options: MaestroResidencyOptions = {}): Residen
       }
       return best && loadAt(best, model, snapshot, true);
     },
-    spare: (_queued, snapshot) =>
-      drained(snapshot) ?? rebalanced(snapshot) ?? (prefetch ? prefetched(snapshot) : undefined),
+    spare: (snapshot) => drained(snapshot) ?? rebalanced(snapshot) ?? (prefetch ? prefetched(snapshot) : undefined),
   };
 }

@@ -3,7 +3,7 @@
  * turns over its models, so a token there takes the iterations of all of them and a part of their prompts; and what finds no memory waits. Of all
  * single changes, the one that makes the sum over all stages least. Pure.
  */
-import type { NodeView } from '../decision.js';
+import type { ModelPlace, NodeView } from '../decision.js';
 
 export interface BalanceChange {
   readonly node: number;
@@ -39,6 +39,9 @@ const TRIED = 4;
 const GROUP = 16;
 /** A model without stages keeps one copy where it costs nobody anything. */
 const LEAST_SEQUENCES = 0.05;
+
+/** On the device, or on its way there. */
+const IN_USE: ReadonlySet<ModelPlace> = new Set(['device', 'loading']);
 
 /** Time of all stages under an assignment: `holds[node][model]`. */
 function timeUnder(holds: readonly (readonly boolean[])[], { nodes, weights, demand }: BalanceInput): number {
@@ -122,8 +125,6 @@ export function balanceModels(input: BalanceInput, round = 0): BalanceChange | u
   });
   return balanceGroup({ ...input, nodes, demand: parts }, elsewhere);
 }
-
-const IN_USE = new Set(['device', 'loading']);
 
 /** `elsewhere`: copies of each model outside the group. */
 function balanceGroup(input: BalanceInput, elsewhere: readonly number[]): BalanceChange | undefined {

@@ -10,7 +10,7 @@ export function fixedModels(): Residency {
     note(_change, { nodes }) {
       first ??= nodes.map((node) => node.models.flatMap(({ place }, model) => (place === 'device' ? [model] : [])));
     },
-    miss(ticket, _queued, { nodes }) {
+    miss(ticket, { nodes }) {
       for (const node of nodes) {
         if (!node.alive || !first?.[node.index]!.includes(ticket.model)) continue;
         const { place } = node.models[ticket.model]!;
@@ -69,7 +69,7 @@ export function leastRecentlyUsed(): Residency {
   return {
     name: 'lru',
     leaving: (node, model) => leaving.get(node)?.drain.includes(model) ?? false,
-    miss(ticket, _queued, snapshot) {
+    miss(ticket, snapshot) {
       const { nodes, now } = snapshot;
       for (const [index, { want }] of leaving) {
         const node = nodes[index]!;
@@ -105,7 +105,7 @@ export function leastRecentlyUsed(): Residency {
       return loadAt(best, ticket.model, snapshot);
     },
     // Who made it leave may have found another place by now; it is not left half done.
-    spare(_queued, snapshot) {
+    spare(snapshot) {
       for (const [index, { want, drain }] of leaving) {
         const node = snapshot.nodes[index]!;
         const { place } = node.models[want]!;
