@@ -1,7 +1,6 @@
 // How a workgroup of attend.wgsl finds the highest score of a tile, and four neighbours a sum: by hardware within a subgroup, over subgroups in
 // workgroup memory. The order does not matter to maxima, sums are those of quads: any subgroup size will do (4 to 128). Subgroups
 // number themselves, so nothing depends on how invocations are dealt to them.
-var<workgroup> subgroupCount: atomic<u32>;
 // Of each subgroup.
 var<workgroup> reduced: array<f32, WORKGROUP_SIZE / 4u>;
 
@@ -30,9 +29,5 @@ fn attendBlocks(
   @builtin(subgroup_invocation_id) lane: u32,
   @builtin(subgroup_size) size: u32,
 ) {
-  var mySubgroup = 0u;
-  if (subgroupElect()) {
-    mySubgroup = atomicAdd(&subgroupCount, 1u);
-  }
-  attend(subgroupBroadcastFirst(mySubgroup) * size + lane, size, group);
+  attend(subgroupNumber() * size + lane, size, group);
 }

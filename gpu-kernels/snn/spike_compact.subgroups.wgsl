@@ -1,7 +1,6 @@
 // From one bit per neuron to ascending lists of ids; one workgroup per sample. Prefix sums within a subgroup by hardware, over
 // subgroups in workgroup memory. Subgroups number themselves, so nothing depends on how invocations are dealt to subgroups
 // or on the subgroup size (4 to 128).
-enable subgroups;
 
 override WORKGROUP_SIZE: u32 = 128u;
 
@@ -19,7 +18,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> spikeIds: array<u32>;
 @group(0) @binding(4) var<storage, read_write> totals: array<u32>;
 
-var<workgroup> subgroupCount: atomic<u32>;
 var<workgroup> subgroupSums: array<u32, WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -29,11 +27,7 @@ fn spikeCompact(
   @builtin(subgroup_invocation_id) lane: u32,
   @builtin(subgroup_size) size: u32,
 ) {
-  var mySubgroup = 0u;
-  if (subgroupElect()) {
-    mySubgroup = atomicAdd(&subgroupCount, 1u);
-  }
-  mySubgroup = subgroupBroadcastFirst(mySubgroup);
+  let mySubgroup = subgroupNumber();
   let b = group.y;
   let neurons = params.neurons;
   let words = (neurons + 31u) / 32u;

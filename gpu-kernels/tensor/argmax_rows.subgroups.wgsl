@@ -1,5 +1,5 @@
 // Where each row is largest, the first place where there are several; a workgroup per row. Maxima of a subgroup by hardware, then over
-// subgroups in workgroup memory. The order does not matter to maxima, so any subgroup size will do; subgroups number themselves.
+// subgroups in workgroup memory. The order does not matter to maxima, so any subgroup size will do.
 override WORKGROUP_SIZE: u32 = 256u;
 
 struct Params {
@@ -12,18 +12,13 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;
 
-var<workgroup> subgroupCount: atomic<u32>;
 // Of each subgroup; there are at least four invocations to one.
 var<workgroup> values: array<f32, WORKGROUP_SIZE / 4u>;
 var<workgroup> places: array<u32, WORKGROUP_SIZE / 4u>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn argmaxRows(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3u) {
-  var mySubgroup = 0u;
-  if (subgroupElect()) {
-    mySubgroup = atomicAdd(&subgroupCount, 1u);
-  }
-  mySubgroup = subgroupBroadcastFirst(mySubgroup);
+  let mySubgroup = subgroupNumber();
   let row = group.y * params.width;
   // Lower than any logit; an invocation that sees none has the last place, so that it never wins a tie.
   var highest = -3.4028234e38;

@@ -1,7 +1,5 @@
 // How eight invocations that share a product add up what they have: neighbours within a subgroup swap, quads first. Where subgroups have
-// four invocations the two quads meet in workgroup memory. Subgroups number themselves, so nothing depends on how invocations are
-// dealt to subgroups, and sums have the order of shares.wgsl whatever the subgroup size (4 to 128).
-var<workgroup> subgroupCount: atomic<u32>;
+// four invocations the two quads meet in workgroup memory. Sums have the order of shares.wgsl whatever the subgroup size (4 to 128).
 var<workgroup> partial: array<vec4f, WORKGROUP_SIZE / 4u>;
 
 /** Of the eight of which invocation `at` is one: sum of component `at % 4`, in an order that is the same in every variant. */
@@ -25,10 +23,5 @@ fn matmulRows(
   @builtin(subgroup_invocation_id) lane: u32,
   @builtin(subgroup_size) size: u32,
 ) {
-  var mySubgroup = 0u;
-  if (subgroupElect()) {
-    mySubgroup = atomicAdd(&subgroupCount, 1u);
-  }
-  mySubgroup = subgroupBroadcastFirst(mySubgroup);
-  multiply(mySubgroup * size + lane, size, group, groups);
+  multiply(subgroupNumber() * size + lane, size, group, groups);
 }

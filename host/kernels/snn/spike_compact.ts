@@ -2,6 +2,7 @@
 import subgroupSource from '../../../gpu-kernels/snn/spike_compact.subgroups.wgsl';
 import source from '../../../gpu-kernels/snn/spike_compact.wgsl';
 import { defineKernel } from '../kernel.js';
+import { wgslVariant } from '../wgsl-variant.js';
 import { snnModule } from './module.js';
 import { bitWords } from './spikes.js';
 
@@ -38,10 +39,7 @@ export const spikeCompact = defineKernel({
     }
   },
   wasm: snnModule,
-  wgsl: [
-    { requires: ['subgroups'], source: subgroupSource },
-    { requires: [], source },
-  ],
+  wgsl: [wgslVariant(['subgroups'], subgroupSource), wgslVariant([], source)],
   workgroups: (s) => [1, s.batch, 1],
   workgroupSize: 128,
 });

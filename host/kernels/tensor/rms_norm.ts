@@ -1,6 +1,7 @@
 /** Root-mean-square normalisation: `y = x / sqrt(mean(x^2) + epsilon) * weight`, row by row. `width` is a multiple of 4. */
-import subgroupSource from '../../../gpu-kernels/tensor/rms_norm.subgroups.wgsl';
 import source from '../../../gpu-kernels/tensor/rms_norm.wgsl';
+import subgroupSum from '../../../gpu-kernels/tensor/workgroup_sum.subgroups.wgsl';
+import sum from '../../../gpu-kernels/tensor/workgroup_sum.wgsl';
 import { defineKernel } from '../kernel.js';
 import { wgslVariant } from '../wgsl-variant.js';
 import { tensorModule } from './module.js';
@@ -30,7 +31,7 @@ export const rmsNormF32 = defineKernel({
     }
   },
   wasm: tensorModule,
-  wgsl: [wgslVariant(['subgroups'], subgroupSource), wgslVariant([], source)],
+  wgsl: [wgslVariant(['subgroups'], source, subgroupSum), wgslVariant([], source, sum)],
   workgroupSize: 64,
   workgroups: (s) => [1, s.rows, 1],
 });
