@@ -8,14 +8,8 @@ export type {
   ModelUsage,
 } from './engine/engine.js';
 export type { Generation } from './engine/generation.js';
-export type {
-  BlockShortage,
-  LoopWatch,
-  MeasuredIteration,
-  Sequence,
-  SequenceHoldings,
-  ShortageAnswer,
-} from './batching/batch-loop.js';
+export type { BlockShortage, LoopWatch, MeasuredIteration, ShortageAnswer } from './batching/loop-watch.js';
+export type { Sequence, SequenceHoldings } from './batching/sequence.js';
 export { createModelHost } from './engine/model-host.js';
 export type { HostedModel, ModelHost, ModelLease, ModelPlace } from './engine/model-host.js';
 export { browserKvStorage, fileKvStorage } from './kv/kv-store.js';

@@ -4,7 +4,7 @@
  */
 import type { Device } from '../device/device.js';
 import type { ByteSource } from '../llm/byte-source.js';
-import type { MeasuredIteration } from '../llm/batching/batch-loop.js';
+import type { MeasuredIteration } from '../llm/batching/loop-watch.js';
 import type { LanguageModel } from '../llm/engine/engine.js';
 import { createModelHost } from '../llm/engine/model-host.js';
 import type { ModelFile } from '../llm/model/model-file.js';

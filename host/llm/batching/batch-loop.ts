@@ -9,32 +9,11 @@ import type { KvMemory, KvWire } from '../kv/kv-memory.js';
 import type { KvStore, KvTicket } from '../kv/kv-store.js';
 import { choosePause, measuredRate } from '../kv/pause-cost.js';
 import type { Decoder } from '../model/decoder.js';
+import type { LoopWatch } from './loop-watch.js';
 import { planIteration } from './plan-iteration.js';
+import { rowsOfBatch } from './rows-of-batch.js';
+import type { AfterToken, Sequence, SequenceHoldings, SequenceInput } from './sequence.js';
 import { nextTurn } from './turn.js';
-
-/** Logits, or only the likeliest token where every sequence of an iteration is greedy: logits are not read back then. */
-export type AfterToken = { readonly logits: Float32Array } | { readonly best: number };
-
-export interface SequenceInput {
-  /** Grows by what `output` appends. */
-  readonly tokens: number[];
-  readonly priority: number;
-  /** Blocks that must be there before it begins, and stay its own. */
-  readonly reserve: number;
-  /** Keys and values of its first `computed` tokens, from elsewhere. */
-  readonly adopted?: { readonly computed: number; readonly wire: KvWire };
-  /** It takes the likeliest token always, whatever else is in the logits. */
-  readonly greedy: boolean;
-  /** What comes after the last token: appends the next one. 'wait': nothing further before `goOn`. */
-  output(after: AfterToken): 'next' | 'end' | 'wait';
-  failed(error: Error): void;
-}
-
-export interface Sequence {
-  readonly id: number;
-  /** Prompt tokens that were found in the pool when it began. */
-  readonly reused: number;
-}
 
 export interface BatchLoop {
   readonly counts: Readonly<LoopCounts>;
@@ -71,48 +50,6 @@ export interface BatchLoop {
   freeIdle(): Promise<void>;
   /** Fails every sequence and resolves when nothing runs. */
   close(error: Error): Promise<void>;
-}
-
-export interface SequenceHoldings {
-  /** Tokens of prompt and answer, and those of them with keys and values. */
-  readonly tokens: number;
-  readonly computed: number;
-  /** Blocks that it refers to, and blocks that are set aside for it: now, and before it has begun what it will ask for. */
-  readonly blocks: number;
-  readonly reserved: number;
-  /** Has begun, and is not packed away. */
-  readonly resident: boolean;
-}
-
-/** An iteration that was run: what was in it, and what it took. */
-export interface MeasuredIteration {
-  /** Sequences that got a token of their answers, and prompt tokens. */
-  readonly decoding: number;
-  readonly prompt: number;
-  /** Tokens attended to, by all rows together: what a row of a prompt attends to grows with its place. */
-  readonly context: number;
-  readonly seconds: number;
-}
-
-/** Sequences found too few blocks, and the pool could not grow. */
-export interface BlockShortage {
-  readonly missing: number;
-  /** Of them, what sequences that have begun are short of. */
-  readonly outgrown: number;
-}
-
-/** Who makes room, instead of whoever comes last. */
-export interface ShortageAnswer {
-  /** The device may have room now: the pool tries to grow. */
-  readonly grow: boolean;
-  readonly leave: readonly { readonly sequence: Sequence; readonly keep: boolean }[];
-}
-
-/** Whoever schedules the sequences is told what happens to them. */
-export interface LoopWatch {
-  /** Asked between two iterations; what it awaits must not wait for this loop. */
-  short?(shortage: BlockShortage): Promise<ShortageAnswer>;
-  measured?(iteration: MeasuredIteration): void;
 }
 
 export interface LoopCounts {
@@ -177,10 +114,10 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
   const isResident = (s: State): boolean => s.blocks.length > 0 || s.tail !== undefined || s.reserved > 0;
   const stateOf = (sequence: Sequence): State | undefined => states.get(sequence.id);
 
-  const keyOf = (s: State, block: number): string => {
-    const before = block === 0 ? '' : s.contents[block - 1]!;
-    return `${before}/${s.input.tokens.slice(block * blockSize, (block + 1) * blockSize).join(',')}`;
-  };
+  /** What names a block: its tokens, behind what is before them (the pool's number of it). */
+  const blockKey = (tokens: readonly number[], block: number, before: number | undefined): string =>
+    `${before ?? ''}/${tokens.slice(block * blockSize, (block + 1) * blockSize).join(',')}`;
+  const keyOf = (s: State, block: number): string => blockKey(s.input.tokens, block, s.contents[block - 1]);
 
   /** Takes whole blocks that another sequence has computed already; the last token is computed in any case. */
   function reuse(s: State): void {
@@ -278,6 +215,16 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     return blocks;
   }
 
+  /** Blocks that are in use move to where the pool will be. False when they are too many for it. */
+  async function resizePool(blocks: number): Promise<boolean> {
+    const moves = pool.resize(blocks);
+    if (!moves) return false;
+    const renamed = new Map(moves);
+    for (const s of states.values()) s.blocks = s.blocks.map((block) => renamed.get(block) ?? block);
+    await kv.move(moves);
+    return true;
+  }
+
   async function tryGrow(missing: number): Promise<boolean> {
     if (pool.blocks >= mostBlocks || iterations < growNotBefore) return false;
     for (const more of [Math.max(missing, Math.ceil(pool.blocks / 2)), missing]) {
@@ -362,18 +309,18 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
     for (const s of idleOnes().slice(0, -limits.sequences)) await packAway(s);
   }
 
-  async function iterate(): Promise<void> {
-    iterations++;
-    let { steps, evicted, missing, outgrown } = planned();
+  /** Plans the next iteration; while blocks are missing for it, whoever can gives way, and the pool grows where it may. */
+  async function planWithRoom(): Promise<ReturnType<typeof planIteration>> {
+    let plan = planned();
     // Those that nobody reads give way first.
-    for (let idle = idleOnes(); missing > 0 && idle.length > 0; idle = idleOnes()) {
+    for (let idle = idleOnes(); plan.missing > 0 && idle.length > 0; idle = idleOnes()) {
       await packAway(idle[0]!);
-      ({ steps, evicted, missing, outgrown } = planned());
+      plan = planned();
     }
-    if (missing > 0 && (await tryGrow(missing))) ({ steps, evicted, missing, outgrown } = planned());
+    if (plan.missing > 0 && (await tryGrow(plan.missing))) plan = planned();
     // Asked once more when growing was no good after all.
-    for (let asked = 0; asked < 2 && missing > 0 && watch?.short; asked++) {
-      const { grow, leave } = await watch.short({ missing, outgrown });
+    for (let asked = 0; asked < 2 && plan.missing > 0 && watch?.short; asked++) {
+      const { grow, leave } = await watch.short({ missing: plan.missing, outgrown: plan.outgrown });
       for (const { sequence, keep } of leave) {
         const s = stateOf(sequence);
         if (!s) continue;
@@ -381,10 +328,16 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
         await packAway(s, keep ? 'always' : 'never');
       }
       if (grow) growNotBefore = 0;
-      ({ steps, evicted, missing, outgrown } = planned());
+      plan = planned();
       if (!grow) break;
-      if (missing > 0 && (await tryGrow(missing))) ({ steps, evicted, missing, outgrown } = planned());
+      if (plan.missing > 0 && (await tryGrow(plan.missing))) plan = planned();
     }
+    return plan;
+  }
+
+  async function iterate(): Promise<void> {
+    iterations++;
+    const { steps, evicted } = await planWithRoom();
     for (const id of evicted) {
       const s = states.get(id);
       if (!s) continue;
@@ -441,34 +394,12 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
   }
 
   async function runBatch(parts: readonly Part[]): Promise<Computed> {
-    const tokens: number[] = [];
-    const positions: number[] = [];
-    const sequences: number[] = [];
-    const slots: number[] = [];
-    const outputs: number[] = [];
-    const packs: [number, number][] = [];
-    const sampled: State[] = [];
-    parts.forEach(({ s, rows, tails: own }, at) => {
-      const first = Math.floor(s.computed / blockSize);
-      for (let position = s.computed; position < s.computed + rows; position++) {
-        tokens.push(s.input.tokens[position]!);
-        positions.push(position);
-        sequences.push(at);
-        slots.push(own[Math.floor(position / blockSize) - first]! * blockSize + (position % blockSize));
-      }
-      s.computed += rows;
-      const full = Math.floor(s.computed / blockSize);
-      for (let block = first; block < full; block++) packs.push([own[block - first]!, s.blocks[block]!]);
-      if (s.computed === s.input.tokens.length) {
-        outputs.push(tokens.length - 1);
-        sampled.push(s);
-      }
-    });
-    const list = (numbers: readonly number[]): Uint32Array => Uint32Array.from(numbers);
-    const batch = {
-      ...{ tokens: list(tokens), positions: list(positions), sequences: list(sequences), slots: list(slots) },
-      ...{ outputs: list(outputs), packs, tables: parts.map(({ s }) => s.blocks.slice()) },
-    };
+    const { batch, sampled: indices } = rowsOfBatch(
+      parts.map(({ s, ...part }) => ({ ...part, tokens: s.input.tokens, computed: s.computed, blocks: s.blocks })),
+      blockSize,
+    );
+    for (const { s, rows } of parts) s.computed += rows;
+    const sampled = indices.map((k) => parts[k]!.s);
     const greedy = sampled.every((s) => s.input.greedy);
     const running = greedy ? decoder.best(batch) : decoder.run(batch);
     try {
@@ -478,7 +409,7 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
         result instanceof Uint32Array
           ? { best: result[k]! }
           : { logits: result.subarray(k * vocabulary, (k + 1) * vocabulary) };
-      return { rows: tokens.length, sampled, after };
+      return { rows: batch.tokens.length, sampled, after };
     } finally {
       for (const { s, tails: own } of parts) {
         // The last one goes on being filled, the others are packed.
@@ -660,15 +591,16 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
       };
     },
     cached(tokens) {
-      let before = '';
+      let before: number | undefined;
       let found = 0;
       let pinned = 0;
       // The last token is computed in any case.
-      for (; found + blockSize < tokens.length; found += blockSize) {
-        const held = pool.peek(`${before}/${tokens.slice(found, found + blockSize).join(',')}`);
+      for (let block = 0; (block + 1) * blockSize < tokens.length; block++) {
+        const held = pool.peek(blockKey(tokens, block, before));
         if (!held) break;
-        before = String(held.content);
-        if (held.references > 0) pinned = found + blockSize;
+        before = held.content;
+        found += blockSize;
+        if (held.references > 0) pinned = found;
       }
       return { tokens: found, pinned };
     },
@@ -677,11 +609,7 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
         const size = Math.max(1, pool.used + pool.reserved, pool.blocks - blocks);
         const before = pool.blocks;
         if (size >= before) return 0;
-        const moves = pool.resize(size);
-        if (!moves) return 0;
-        const renamed = new Map(moves);
-        for (const s of states.values()) s.blocks = s.blocks.map((block) => renamed.get(block) ?? block);
-        await kv.move(moves);
+        if (!(await resizePool(size))) return 0;
         try {
           await kv.resize(size);
         } catch (error) {
@@ -701,16 +629,12 @@ export function createBatchLoop(room: BatchLoopRoom): BatchLoop {
           await packAway(s);
         }
         if (blocks > pool.blocks) await kv.resize(blocks);
-        const moves = pool.resize(blocks);
-        if (!moves) {
+        if (!(await resizePool(blocks))) {
           throw new TuttiError('LIMIT_EXCEEDED', `${pool.used} blocks are in use; there cannot be only ${blocks}`, {
             where: 'blocks',
             facts: { used: pool.used, blocks },
           });
         }
-        const renamed = new Map(moves);
-        for (const s of states.values()) s.blocks = s.blocks.map((block) => renamed.get(block) ?? block);
-        await kv.move(moves);
         if (blocks < kv.blocks) await kv.resize(blocks);
       }),
     between,

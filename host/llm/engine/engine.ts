@@ -13,7 +13,8 @@ import { loadDecoderWeights, type WeightStash } from '../model/decoder-weights.j
 import { createDecoder } from '../model/decoder.js';
 import { openGguf, type ModelFile } from '../model/model-file.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { createBatchLoop, type LoopWatch } from '../batching/batch-loop.js';
+import { createBatchLoop } from '../batching/batch-loop.js';
+import type { LoopWatch } from '../batching/loop-watch.js';
 import { chatRenderer, promptTokens } from './chat-prompt.js';
 import { embedTokens } from './embedding.js';
 import { checkRequest } from './check-request.js';

@@ -3,7 +3,9 @@ import { abortedError } from '../../errors.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { answerText } from './answer-text.js';
 import type { KvWire } from '../kv/kv-memory.js';
-import type { BatchLoop, Sequence, SequenceHoldings, SequenceInput, ShortageAnswer } from '../batching/batch-loop.js';
+import type { BatchLoop } from '../batching/batch-loop.js';
+import type { ShortageAnswer } from '../batching/loop-watch.js';
+import type { Sequence, SequenceHoldings, SequenceInput } from '../batching/sequence.js';
 import type { GeneratedToken, GenerateOptions } from './engine.js';
 import {
   createSampler,

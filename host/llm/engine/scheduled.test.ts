@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createWasmDevice } from '../../device/wasm.js';
 import type { Device } from '../../device/device.js';
-import type { BlockShortage, MeasuredIteration } from '../batching/batch-loop.js';
+import type { BlockShortage, MeasuredIteration } from '../batching/loop-watch.js';
 import { bytesSource } from '../byte-source.js';
 import { openLanguageModel, type GeneratedToken, type LanguageModel, type LanguageModelOptions } from './engine.js';
 import type { Generation } from './generation.js';

@@ -4,7 +4,7 @@
  */
 import type { Device } from '../../device/device.js';
 import { TuttiError } from '../../errors.js';
-import type { LoopWatch } from '../../llm/batching/batch-loop.js';
+import type { LoopWatch } from '../../llm/batching/loop-watch.js';
 import type { LanguageModel } from '../../llm/engine/engine.js';
 import type { Generation } from '../../llm/engine/generation.js';
 import { freeKvBytes, type NodeView, type Ticket } from '../decision.js';

@@ -2,7 +2,7 @@
  * What iterations of a model take on a node, learned from those that were run: a line over the sequences that decode, the prompt tokens and the tokens
  * attended to by all rows (least squares, older ones fading). Gives what policies ask a node for.
  */
-import type { MeasuredIteration } from '../../llm/batching/batch-loop.js';
+import type { MeasuredIteration } from '../../llm/batching/loop-watch.js';
 
 export interface IterationFit {
   /** Iterations seen. */

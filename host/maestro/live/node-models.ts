@@ -4,7 +4,7 @@
  */
 import type { Device } from '../../device/device.js';
 import { TuttiError } from '../../errors.js';
-import type { LoopWatch } from '../../llm/batching/batch-loop.js';
+import type { LoopWatch } from '../../llm/batching/loop-watch.js';
 import type { LanguageModel } from '../../llm/engine/engine.js';
 import { createModelHost, type ModelLease } from '../../llm/engine/model-host.js';
 import { kvBlockBytes } from '../../llm/kv/kv-memory.js';

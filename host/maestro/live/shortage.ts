@@ -2,7 +2,7 @@
  * What a node does when sequences of a model need blocks and the pool cannot grow: other models' pools give back what nobody holds; then the scheduler says who
  * leaves; where it says nothing, the engine itself takes who came last.
  */
-import type { BlockShortage, ShortageAnswer } from '../../llm/batching/batch-loop.js';
+import type { BlockShortage, ShortageAnswer } from '../../llm/batching/loop-watch.js';
 
 export interface ShortageParts {
   /** Stages on the node. */
