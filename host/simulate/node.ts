@@ -480,14 +480,18 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       const prompt = stage.promptTokens + ticket.generated;
       const reserve = Math.max(1, reserveTokens - ticket.generated);
       const cache = caches[model]!;
-      const need = Math.ceil((prompt + reserve) / blockSize) - Math.floor(lookUp(ticket.number, true) / blockSize) + 1;
-      const bytes = need * bytesOfBlock[model]!;
-      if (bytes > free() - (rounds > 0 ? growthBound(rounds) : 0) && bytes > freeAt(now)) return false;
       const own = ticket.generated > 0 && cache.lookUp(job.own, prompt - 1) > job.baseTokens;
-      const { span, tokens } = own ? cache.pin(job.own, prompt - 1, false) : cache.pin(job.base, job.baseTokens, true);
-      const shared = span ? Math.min(span.end, prompt - 1) - (Math.min(span.end, prompt - 1) % blockSize) : 0;
-      const restoring = ticket.kept && ticket.node === view.index;
+      const begins: readonly [Content | undefined, number, boolean] = own
+        ? [job.own, prompt - 1, false]
+        : [job.base, job.baseTokens, true];
+      const { blocks: pinned, end } = cache.pinCost(...begins);
+      const most = Math.min(end, prompt - 1);
+      const shared = most - (most % blockSize);
       const blocks = Math.max(0, Math.ceil((prompt + reserve - shared) / blockSize));
+      const bytes = (blocks + pinned) * bytesOfBlock[model]!;
+      if (bytes > free() - (rounds > 0 ? growthBound(rounds) : 0) && bytes > freeAt(now)) return false;
+      const { span, tokens } = cache.pin(...begins);
+      const restoring = ticket.kept && ticket.node === view.index;
       const hit = restoring ? prompt - 1 : Math.min(tokens, prompt - 1);
       const r: Running = {
         job,

@@ -42,6 +42,12 @@ export interface PrefixCache {
     most: number,
     computed: boolean,
   ): { readonly span: Span | undefined; readonly tokens: number };
+  /** Blocks that the same would take which nothing holds now, and the tokens up to which it would be kept. */
+  pinCost(
+    content: Content | undefined,
+    most: number,
+    computed: boolean,
+  ): { readonly blocks: number; readonly end: number };
   unpin(span: Span | undefined): void;
   /** Caches what a stage has left behind, on top of what it had pinned; unpins that. */
   add(content: Content, from: number, end: number, below: Span | undefined): void;
@@ -131,6 +137,25 @@ export function createPrefixCache(blockSize: number): PrefixCache {
     return create(content, from, Math.min(content.end, most), below);
   }
 
+  /** Blocks of a chain that nothing runs on. */
+  function idleFrom(span: Span | undefined): number {
+    let blocks = 0;
+    for (let at = span; at && at.active === 0; at = at.below) blocks += at.blocks;
+    return blocks;
+  }
+
+  /** What `compute` and holding what it gives would take. */
+  function costOf(content: Content | undefined, most: number): { readonly blocks: number; readonly end: number } {
+    if (!content) return { blocks: 0, end: 0 };
+    if (content.from >= most) return costOf(content.below, Math.min(most, content.from));
+    const there = spans.get(content.key);
+    if (there) return { blocks: idleFrom(there), end: there.end };
+    const below = costOf(content.below, content.from);
+    const end = Math.min(content.end, most);
+    const from = whole(Math.min(below.end, content.from));
+    return { blocks: below.blocks + Math.max(0, Math.ceil(end / blockSize) - from / blockSize), end };
+  }
+
   return {
     get pinnedBlocks() {
       return pinned;
@@ -147,6 +172,11 @@ export function createPrefixCache(blockSize: number): PrefixCache {
         reach = Math.min(reach, at.from);
       }
       return 0;
+    },
+    pinCost(content, most, computed) {
+      if (computed) return costOf(content, most);
+      const { span } = find(content, most);
+      return { blocks: idleFrom(span), end: span?.end ?? 0 };
     },
     pin(content, most, computed) {
       const { tokens, span: found } = find(content, most);

@@ -154,6 +154,21 @@ describe('what goes wrong', () => {
     expect(result.stages).toBe(40);
   });
 
+  it.each(['fcfs', 'maestro'])('everything comes at once, and no node promises more than it has, under %s', (name) => {
+    const models = ['llama-3.1-8b', 'qwen2.5-7b', 'qwen2.5-3b', 'qwen2.5-1.5b'];
+    const crowded = agentScenario({ workflows: 400, nodes: 3, models });
+    const workload = atLoad(crowded.workload(1000), 1e4);
+    const bare = { ...workload, workflows: workload.workflows.map(({ deadlineSeconds: _, ...rest }) => rest) };
+    const result = simulate({
+      ...{ workload: bare, nodes: crowded.nodes, check: withinMemory },
+      policy: policyNamed(name),
+    });
+    expect(result.unfinished).toBe(0);
+    expect(result.stages).toBeGreaterThan(2000);
+    // Nothing else is given up than what one node cannot hold beside its weights.
+    for (const reason of Object.keys(result.reasons)) expect(reason).toMatch(/memory|GB/);
+  });
+
   it('a chain of thousands of stages runs to its end', () => {
     const stages = Array.from({ length: 8000 }, (_, k) => ({
       ...{ id: `s${k}`, promptTokens: 8, outputTokens: 1 },

@@ -254,9 +254,10 @@ export function simulate(options: SimulationOptions): SimulationResult {
         const node = nodes[action.node]!;
         const from = ticket.node;
         if (from >= 0 && from !== action.node) ticket.kept = false;
-        if (node.admit(jobs.get(ticket.number)!, action.reserveTokens, now)) {
+        const job = jobs.get(ticket.number)!;
+        if (node.admit(job, action.reserveTokens, now)) {
           ticket.phase = 'running';
-          recorder.admitted(jobs.get(ticket.number)!, now);
+          recorder.admitted(job, now);
           changes.push({ kind: 'started', ticket, node: action.node });
         } else {
           refresh(action.node);
