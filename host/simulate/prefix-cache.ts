@@ -105,8 +105,10 @@ export function createPrefixCache(blockSize: number): PrefixCache {
     if (span.users === 0 && span.dependents === 0) ends.add(span);
   }
 
-  function create(content: Content, from: number, end: number, below: Span | undefined): Span {
-    const blocks = Math.max(0, Math.ceil(end / blockSize) - Math.floor(from / blockSize));
+  /** In whole blocks: one that is not full belongs to whoever goes on in it. */
+  function create(content: Content, from: number, upTo: number, below: Span | undefined): Span {
+    const end = Math.max(from, whole(upTo));
+    const blocks = (end - from) / blockSize;
     const span: Span = { content, from, end, below, users: 0, active: 0, dependents: 0, blocks };
     if (below) {
       below.dependents++;
@@ -133,7 +135,7 @@ export function createPrefixCache(blockSize: number): PrefixCache {
     const there = spans.get(content.key);
     if (there) return there;
     const below = compute(content.below, content.from);
-    const from = whole(below ? Math.min(below.end, content.from) : 0);
+    const from = below ? Math.min(below.end, whole(content.from)) : 0;
     return create(content, from, Math.min(content.end, most), below);
   }
 
@@ -151,9 +153,9 @@ export function createPrefixCache(blockSize: number): PrefixCache {
     const there = spans.get(content.key);
     if (there) return { blocks: idleFrom(there), end: there.end };
     const below = costOf(content.below, content.from);
-    const end = Math.min(content.end, most);
-    const from = whole(Math.min(below.end, content.from));
-    return { blocks: below.blocks + Math.max(0, Math.ceil(end / blockSize) - from / blockSize), end };
+    const from = Math.min(below.end, whole(content.from));
+    const end = Math.max(from, whole(Math.min(content.end, most)));
+    return { blocks: below.blocks + (end - from) / blockSize, end };
   }
 
   return {
