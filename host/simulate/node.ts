@@ -2,9 +2,10 @@
  * A simulated node: iterations of continuous batching over the models that are on its device, by the cost model. As long as nothing joins or leaves, many
  * iterations are one event; whatever happens in between takes effect at the end of the iteration that is under way.
  */
-import type { ModelPlace, NodeView } from '../maestro/decision.js';
+import type { NodeView } from '../maestro/decision.js';
 import type { OpenTicket } from '../maestro/book.js';
 import { iterationSeconds, modelCost } from './cost-model.js';
+import { createModelPlaces } from './model-places.js';
 import { createPrefixCache, type Content, type PinnedSpan } from './prefix-cache.js';
 import type { DeviceProfile } from './profiles.js';
 import type { ModelShape } from './workload.js';
@@ -127,11 +128,8 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
   const bytesOfBlock = models.map((model) => model.kvBytesPerToken * blockSize);
   const caches = models.map(() => createPrefixCache(blockSize));
   const deviceBytes = profile.memoryBytes * profile.usable;
-  const atNode = models.map((model, k): Open<NodeView['models'][number]> & { hostAt: number; readyAt: number } => ({
-    place: options.resident.includes(k) ? 'device' : 'disk',
-    ...{ readySeconds: options.resident.includes(k) ? 0 : loadSeconds(model, 'disk'), running: 0, usedAt: 0 },
-    ...{ hostAt: -1, readyAt: 0 },
-  }));
+  const atNode = createModelPlaces(profile, models, options.resident);
+  const { places } = atNode;
   const running: Running[] = [];
   const prefills: Running[] = [];
   const joining: Running[] = [];
@@ -155,16 +153,11 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
   const prompts = new Float64Array(models.length);
   const promptContexts = new Float64Array(models.length);
 
-  function loadSeconds(model: ModelShape, from: ModelPlace): number {
-    const perSecond = from === 'host' ? profile.hostBytesPerSecond : profile.diskBytesPerSecond;
-    return model.weightBytes / perSecond + profile.warmupSeconds * (from === 'host' ? 0.25 : 1);
-  }
-
   const view: Open<NodeView> = {
     ...{ index: options.index, name: `${profile.name}-${options.index}`, alive: true, seenAt: 0, running: 0 },
     ...{ slots: profile.sequences, prefillTokens: 0, chunkTokens: profile.chunkTokens, contextTokens: 0, deviceBytes },
-    weightBytes: options.resident.reduce((sum, k) => sum + models[k]!.weightBytes, 0),
-    ...{ committedBytes: 0, idleBytes: 0, models: atNode, networkSeconds: profile.networkSeconds },
+    weightBytes: atNode.weightBytes,
+    ...{ committedBytes: 0, idleBytes: 0, models: places, networkSeconds: profile.networkSeconds },
     ...{ hostBytesPerSecond: profile.hostBytesPerSecond, linkBytesPerSecond: profile.linkBytesPerSecond },
     prefillRate: (model) => {
       const { chunkTokens } = profile;
@@ -191,6 +184,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       pinned += caches[k]!.pinnedBlocks * bytesOfBlock[k]!;
       idle += caches[k]!.idleBlocks * bytesOfBlock[k]!;
     }
+    view.weightBytes = atNode.weightBytes;
     view.committedBytes = ownBytes + pinned;
     let over = view.weightBytes + view.committedBytes + idle - deviceBytes;
     for (let k = 0; k < caches.length && over > 0; k++) {
@@ -417,7 +411,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
   function release(r: Running, now: number): void {
     r.job.ticket.generated = r.generated;
     ownBytes -= r.blocks * bytesOfBlock[r.model]!;
-    atNode[r.model]!.running--;
+    places[r.model]!.running--;
     view.contextTokens -= tokensAtStart(r);
     r.job.served += now - r.since;
     if (r.left === 0) r.job.own.end = r.context;
@@ -475,7 +469,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
     admit(job, reserveTokens, now) {
       const { ticket } = job;
       const { stage, model } = ticket;
-      const place = atNode[model]!;
+      const place = places[model]!;
       if (!view.alive || place.place !== 'device' || view.running >= view.slots) return false;
       const prompt = stage.promptTokens + ticket.generated;
       const reserve = Math.max(1, reserveTokens - ticket.generated);
@@ -550,46 +544,20 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       return true;
     },
     load(model, park, now) {
-      const place = atNode[model]!;
-      if (!view.alive || place.place === 'device' || place.place === 'loading') return undefined;
+      const { place } = places[model]!;
+      if (!view.alive || place === 'device' || place === 'loading') return undefined;
       for (const other of park) if (!simulated.park(other)) return undefined;
       if (models[model]!.weightBytes > freeAt(now)) return undefined;
-      const seconds = loadSeconds(models[model]!, place.place);
+      const { seconds, fromHost } = atNode.load(model, now)!;
       counts.loads++;
-      if (place.place === 'host') counts.hostLoads++;
-      place.place = 'loading';
-      place.readyAt = now + seconds;
-      place.readySeconds = seconds;
-      view.weightBytes += models[model]!.weightBytes;
+      if (fromHost) counts.hostLoads++;
       settle();
       return seconds;
     },
-    loaded(model, now) {
-      const place = atNode[model]!;
-      if (place.place !== 'loading' || place.readyAt > now + 1e-9) return;
-      place.place = 'device';
-      place.readySeconds = 0;
-      place.usedAt = now;
-    },
+    loaded: atNode.loaded,
     park(model) {
-      const place = atNode[model]!;
-      if (place.place !== 'device' || place.running > 0) return false;
+      if (!atNode.park(model)) return false;
       caches[model]!.clear();
-      view.weightBytes -= models[model]!.weightBytes;
-      let held = models[model]!.weightBytes;
-      place.hostAt = place.usedAt;
-      const inHost = atNode
-        .map((p, k) => ({ p, k }))
-        .filter(({ p }) => p.place === 'host')
-        .sort((a, b) => b.p.hostAt - a.p.hostAt);
-      for (const { p, k } of inHost) {
-        held += models[k]!.weightBytes;
-        if (held <= profile.hostMemoryBytes) continue;
-        p.place = 'disk';
-        p.readySeconds = loadSeconds(models[k]!, 'disk');
-      }
-      place.place = models[model]!.weightBytes <= profile.hostMemoryBytes ? 'host' : 'disk';
-      place.readySeconds = loadSeconds(models[model]!, place.place);
       settle();
       return true;
     },
@@ -616,10 +584,7 @@ export function createSimulatedNode(options: NodeOptions): SimulatedNode {
       view.prefillTokens = 0;
       view.contextTokens = 0;
       for (const cache of caches) cache.clear();
-      atNode.forEach((place, k) => {
-        Object.assign(place, { place: 'disk', running: 0, readySeconds: loadSeconds(models[k]!, 'disk') });
-      });
-      view.weightBytes = 0;
+      atNode.lose();
       settle();
       return lost;
     },

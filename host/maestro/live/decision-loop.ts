@@ -1,4 +1,5 @@
 /** When a policy is asked: soon after something happened, again while it acts, and every second at least while stages are under way. */
+import { TuttiError } from '../../errors.js';
 import { nextTurn } from '../../llm/batching/turn.js';
 import type { Action, Change, Policy, Snapshot } from '../decision.js';
 import type { LiveNode, Open } from './live-node.js';
@@ -64,7 +65,12 @@ export function createDecisionLoop(options: DecisionLoopOptions): DecisionLoop {
         const actions = ask();
         let effect = false;
         for (const action of actions) effect = apply(action) || effect;
-        if ((!effect && changes.length === 0) || round > MOST_ROUNDS) break;
+        if (!effect && changes.length === 0) break;
+        if (round > MOST_ROUNDS) {
+          throw new TuttiError('LIMIT_EXCEEDED', `it does not come to an end after ${MOST_ROUNDS} actions in a row`, {
+            where: 'policy',
+          });
+        }
       }
     } catch (error) {
       failed(error);
